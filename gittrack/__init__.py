@@ -1,0 +1,1 @@
+"""A Git-backed experiment tracker for machine learning."""

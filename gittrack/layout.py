@@ -1,0 +1,204 @@
+"""Owns every name in the store: ref names, tree paths, run ids, the files under `<git dir>/gittrack/`.
+
+Builds and parses them here and nowhere else, and is the allow-list for names that came from elsewhere. Touches no file.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+
+from .errors import InvalidInput
+
+DEFAULT_NAMESPACE = "refs/heads/gittrack"
+DEFAULT_EXPERIMENT = "default"
+
+RUN_FILE = "run.json"
+PARAMS_FILE = "params.json"
+SUMMARY_FILE = "summary.json"
+ENVIRONMENT_FILE = "environment.json"
+ATTRIBUTES_FILE = ".gitattributes"
+EXPERIMENT_FILE = "experiment.json"
+METRICS_DIRECTORY = "metrics"
+ARTIFACTS_DIRECTORY = "artifacts"
+SOURCE_DIRECTORY = "source"
+
+MAX_KEY_LENGTH = 250
+MAX_SLUG_LENGTH = 100
+MAX_PATH_LENGTH = 1000
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_PART = re.compile(r"metrics/([0-9]{4,9})\.parquet")
+_NAMESPACE = re.compile(r"refs/[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
+
+
+def is_run_id(text: str) -> bool:
+    """Tell whether text is a whole run id: 32 lowercase hex digits."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def has_control(text: str) -> bool:
+    """Tell whether text holds a control, format, surrogate, or line-separator character."""
+    if text.isascii() and text.isprintable():
+        return False
+    return any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for char in text)
+
+
+def check_key(key: object, *, kind: str) -> str:
+    """Return key if it can name a param, metric or tag: 1 to 250 characters, none of them a control character.
+
+    Raises InvalidInput, naming the kind and the key, otherwise.
+    """
+    if not isinstance(key, str):
+        raise InvalidInput(f"a {kind} name must be a string, not {type(key).__name__}: {key!r:.80}")
+    if not key:
+        raise InvalidInput(f"a {kind} name must not be empty")
+    if len(key) > MAX_KEY_LENGTH:
+        raise InvalidInput(f"a {kind} name is {len(key)} characters long, more than {MAX_KEY_LENGTH}: {key[:40]!r}…")
+    if has_control(key):
+        raise InvalidInput(f"a {kind} name must not hold control characters: {key!r}")
+    return key
+
+
+def make_slug(name: str) -> str:
+    """Return the branch component for an experiment called name; equal slugs mean the same experiment.
+
+    Letters and digits of any script are kept, lowercased (some file systems fold case); every other run of characters becomes one `-`, but
+    `.` and `_` stay inside a word. Raises InvalidInput where nothing is left or the result is over 100 characters.
+    """
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+    text = "".join(char if char.isalnum() or char in "._" or unicodedata.category(char).startswith("M") else "-" for char in text)
+    text = re.sub(r"\.{2,}", ".", re.sub(r"-{2,}", "-", text)).strip("-._")
+    while text.endswith(".lock"):
+        text = text[: -len(".lock")].rstrip("-._")
+    if not text:
+        raise InvalidInput(f"an experiment name needs at least one letter or digit: {name!r}")
+    if len(text) > MAX_SLUG_LENGTH:
+        raise InvalidInput(f"an experiment name is {len(text)} characters long, more than {MAX_SLUG_LENGTH}: {name[:40]!r}…")
+    return text
+
+
+def is_slug(text: str) -> bool:
+    """Tell whether text is exactly what make_slug would build from itself."""
+    try:
+        return make_slug(text) == text
+    except InvalidInput:
+        return False
+
+
+def check_namespace(namespace: str) -> str:
+    """Return namespace if branches may live under it, such as `refs/heads/gittrack`; raise InvalidInput otherwise."""
+    if _NAMESPACE.fullmatch(namespace) is None or namespace in ("refs/heads", "refs/tags", "refs/remotes"):
+        raise InvalidInput(f"not a usable ref namespace: {namespace!r}", hint=f"git config gittrack.namespace {DEFAULT_NAMESPACE}")
+    return namespace
+
+
+def branch_ref(slug: str, namespace: str = DEFAULT_NAMESPACE) -> str:
+    """Return the full name of an experiment's local branch."""
+    return f"{namespace}/{slug}"
+
+
+def find_branch_slug(ref: str, namespace: str = DEFAULT_NAMESPACE) -> str | None:
+    """Return the experiment's slug if ref is a local experiment branch, else None."""
+    head = namespace + "/"
+    slug = ref[len(head) :] if ref.startswith(head) else ""
+    return slug if slug and is_slug(slug) else None
+
+
+def tracking_ref(remote: str, slug: str, namespace: str = DEFAULT_NAMESPACE) -> str:
+    """Return the full name of the local copy of a remote's experiment branch, as plain `git fetch` would name it."""
+    return f"refs/remotes/{remote}/{_short_namespace(namespace)}/{slug}"
+
+
+def find_tracking_slug(ref: str, namespace: str = DEFAULT_NAMESPACE) -> str | None:
+    """Return the experiment's slug if ref is a remote-tracking copy of an experiment branch, else None."""
+    match = re.fullmatch(r"refs/remotes/.+?/" + re.escape(_short_namespace(namespace)) + r"/([^/]+)", ref)
+    return match.group(1) if match and is_slug(match.group(1)) else None
+
+
+def _short_namespace(namespace: str) -> str:
+    return namespace.removeprefix("refs/").removeprefix("heads/")
+
+
+def live_ref(run_id: str) -> str:
+    """Return the ref that keeps a live run's captured source from being pruned until the run is committed."""
+    return f"refs/gittrack/live/{run_id}"
+
+
+def part_path(number: int) -> str:
+    """Return the tree path of the number-th metrics part, counted from 1."""
+    return f"{METRICS_DIRECTORY}/{number:04d}.parquet"
+
+
+def find_part_number(path: str) -> int | None:
+    """Return the number of a metrics part's tree path, or None for any other path."""
+    match = _PART.fullmatch(path)
+    return int(match.group(1)) if match else None
+
+
+def check_artifact_path(path: str) -> str:
+    """Return path if it can name an artifact: relative, POSIX, and writable below a directory on every platform.
+
+    Refused with InvalidInput: empty, absolute, `.` and `..` components, `.git` in any case, backslashes, colons, control characters, components
+    over 255 bytes or ending in a dot or space, paths over 1000 characters, names that Windows reserves.
+    """
+    problem = _find_path_problem(path)
+    if problem:
+        raise InvalidInput(f"not a usable artifact path, {problem}: {path[:200]!r}")
+    return path
+
+
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+
+
+def _find_path_problem(path: str) -> str | None:
+    if not path:
+        return "it is empty"
+    if len(path) > MAX_PATH_LENGTH:
+        return f"it is over {MAX_PATH_LENGTH} characters"
+    if has_control(path):
+        return "it holds control characters"
+    if path.startswith("/") or "\\" in path or ":" in path:
+        return "it is absolute or holds a backslash or a colon"
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            return "it has an empty, '.' or '..' component"
+        if part.lower() in (".git", "git~1") or part.endswith((".", " ")) or _RESERVED.fullmatch(part):
+            return f"{part!r} is a reserved name"
+        if len(part.encode("utf-8", "surrogatepass")) > 255:
+            return "a component is over 255 bytes"
+    return None
+
+
+def artifact_tree_path(path: str) -> str:
+    """Return the tree path of an artifact's pointer."""
+    return f"{ARTIFACTS_DIRECTORY}/{check_artifact_path(path)}"
+
+
+def artifact_name(path: PurePosixPath | str, directory: str = "") -> str:
+    """Join an artifact's path below an optional artifact directory and check the result."""
+    text = str(path)
+    return check_artifact_path(f"{directory.strip('/')}/{text}" if directory.strip("/") else text)
+
+
+def gittrack_directory(common_directory: Path) -> Path:
+    """Return the one directory gittrack keeps its own files in, inside the repository's common directory."""
+    return common_directory / "gittrack"
+
+
+def journals_directory(common_directory: Path) -> Path:
+    """Return the directory that holds one journal directory a run."""
+    return gittrack_directory(common_directory) / "runs"
+
+
+def journal_directory(common_directory: Path, run_id: str) -> Path:
+    """Return a run's journal directory; raises InvalidInput unless run_id is 32 hex digits."""
+    if not is_run_id(run_id):
+        raise InvalidInput(f"not a run id (32 hex digits): {run_id[:80]!r}")
+    return journals_directory(common_directory) / run_id
+
+
+def lock_path(common_directory: Path) -> Path:
+    """Return the file whose lock is held while a branch of the store is moved."""
+    return gittrack_directory(common_directory) / "lock"
