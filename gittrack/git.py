@@ -1,0 +1,265 @@
+"""Owns the user's own `git` as a subprocess: the argument prefix, the environment, the exit status, the error text.
+
+The only module that starts git. Knows no ref name, no tree path and no repository layout; what the commands mean is
+their callers' business, and so is `--` before every ref and path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from .errors import InvalidInput, StoreFailed, Unsupported
+
+_PREFIX = (
+    "--no-optional-locks",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "color.ui=false",
+)
+
+# Of the inherited GIT_* variables only those are passed on that say how the user's git works. All others say which
+# repository, index or object directory some outer git command is busy with, or change the output we read.
+_KEPT_VARIABLES = re.compile(
+    r"GIT_(CONFIG_.*|SSH.*|ASKPASS|TERMINAL_PROMPT|SSL_.*|PROXY.*|HTTP_.*|CURL_.*|TRACE.*|TR2.*|AUTHOR_.*|COMMITTER_.*"
+    r"|EXEC_PATH|ALLOW_PROTOCOL)"
+)
+_ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
+
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_ESCAPE_SEQUENCE = re.compile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)")
+_USERINFO = re.compile(r"(https?://)[^/@\s]+@")
+_MAX_ERROR_LENGTH = 4000
+
+
+class GitFailed(StoreFailed):
+    """A git command that ended with a status other than 0.
+
+    `code` is its exit status (negative: the signal that ended it), `stderr` what it said, safe to print: no control
+    characters but newlines, no credentials of URLs.
+    """
+
+    def __init__(self, message: str, *, code: int, stderr: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.stderr = stderr
+
+
+def find_git() -> str | None:
+    """Return the path of the git program, or None where none is installed."""
+    return shutil.which("git")
+
+
+class Git:
+    """The user's git, bound to a directory.
+
+    `environment` is added to the cleaned environment of each command, and may hold variables that are cleaned away
+    when inherited, such as GIT_INDEX_FILE. Nothing is started before a method is called. Options of git itself, such
+    as `-c`, may come before the command's name. Arguments as bytes are passed as they are.
+    """
+
+    def __init__(self, directory: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self._environment = dict(environment or {})
+
+    def run(self, *args: str | bytes, input: bytes | None = None) -> bytes:
+        """Run one command to its end and return its output.
+
+        Raises GitFailed where it ends with a status other than 0, and Unsupported where no git is installed.
+        """
+        source = subprocess.DEVNULL if input is None else subprocess.PIPE
+        with self._spawn(args, stdin=source, stderr=subprocess.PIPE) as process:
+            output, errors = _communicate(process, input)
+        _check(args, process.returncode, errors)
+        return output
+
+    def start(self, *args: str | bytes) -> Started:
+        """Start one command and return at once; the caller must call `finish` or `cancel` on what is returned.
+
+        Raises Unsupported where no git is installed.
+        """
+        return Started(args, self._spawn(args, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE))
+
+    def stream(self, *args: str | bytes) -> Stream:
+        """Start one command and return its pipes, for commands that answer while they are being asked.
+
+        Raises Unsupported where no git is installed.
+        """
+        import tempfile
+
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the stream owns and closes it
+        try:
+            return Stream(args, self._spawn(args, stdin=subprocess.PIPE, stderr=errors), errors)
+        except BaseException:
+            errors.close()
+            raise
+
+    def _spawn(self, args: tuple[str | bytes, ...], *, stdin: int, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
+        program = find_git()
+        if program is None:
+            raise Unsupported("git is not installed, or not on PATH", hint=_find_install_command())
+        # `-C` and not cwd: a directory that is gone is then git's error, with git's words, and not a spawn failure.
+        argv = [program, "-C", os.fspath(self.directory), *_PREFIX, *map(os.fsdecode, args)]
+        try:
+            return subprocess.Popen(
+                argv, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=clean_environment(self._environment)
+            )
+        except OSError as error:
+            raise StoreFailed(f"git could not be started: {error.strerror or error}") from error
+        except ValueError as error:
+            raise InvalidInput(f"git cannot be given such an argument: {error}") from error
+
+
+class Started:
+    """A command that is running. Output beyond what a pipe holds (64 KiB on Linux) makes it wait for `finish`."""
+
+    def __init__(self, args: tuple[str | bytes, ...], process: subprocess.Popen[bytes]) -> None:
+        self._args = args
+        self._process = process
+
+    def finish(self) -> bytes:
+        """Wait for the command's end and return its output; to be called once. Raises GitFailed."""
+        with self._process as process:
+            output, errors = _communicate(process, None)
+        _check(self._args, process.returncode, errors)
+        return output
+
+    def cancel(self) -> None:
+        """End the command where it still runs, and forget what it said; safe to repeat, also after `finish`."""
+        _end(self._process)
+
+
+class Stream:
+    """A command that is running, with its pipes.
+
+    As a context manager: leaving it closes `stdin`, waits for the command's end and raises GitFailed where it failed;
+    leaving it by an exception ends the command.
+    """
+
+    def __init__(self, args: tuple[str | bytes, ...], process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._args = args
+        self._process = process
+        self._errors = errors
+        self.stdin: IO[bytes] = process.stdin
+        self.stdout: IO[bytes] = process.stdout
+
+    def finish(self) -> None:
+        """Close `stdin`, let the command end, and drop output that nobody read. Raises GitFailed."""
+        with contextlib.suppress(BrokenPipeError):  # the exit status says more
+            self.stdin.close()
+        try:
+            while self.stdout.read(1 << 16):
+                pass
+            self._process.wait()
+            self._errors.seek(0)
+            errors = self._errors.read()
+        finally:
+            self.cancel()
+        _check(self._args, self._process.returncode, errors)
+
+    def cancel(self) -> None:
+        """End the command where it still runs; safe to repeat, also after `finish`."""
+        _end(self._process)
+        self._errors.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A broken pipe only tells that the command ended early; its status and words tell why.
+        if kind is None or isinstance(error, BrokenPipeError):
+            self.finish()
+        else:
+            self.cancel()
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment git commands run in: this process's, without what an outer git command left, and extra."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _KEPT_VARIABLES.fullmatch(name)
+    }
+    environment.setdefault("GIT_ALLOW_PROTOCOL", _ALLOWED_PROTOCOLS)
+    environment["LC_ALL"] = "C"
+    environment.update(extra or {})
+    return environment
+
+
+def clean_text(raw: bytes) -> str:
+    """Return what git or a remote said as text that is safe to print.
+
+    Escape sequences and control characters are removed, carriage returns become newlines, the userinfo of http URLs is
+    removed, and beyond 4000 characters only the end is kept.
+    """
+    text = raw.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = _USERINFO.sub(r"\1", _CONTROL.sub("", _ESCAPE_SEQUENCE.sub("", text.replace("\t", " "))))
+    return text.strip()[-_MAX_ERROR_LENGTH:]
+
+
+def _communicate(process: subprocess.Popen[bytes], input: bytes | None) -> tuple[bytes, bytes]:
+    try:
+        return process.communicate(input)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None and not pipe.closed:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    process.wait()
+
+
+def _check(args: tuple[str | bytes, ...], code: int, errors: bytes) -> None:
+    if code == 0:
+        return
+    said = clean_text(errors)
+    reason = said.removeprefix("fatal: ").removeprefix("error: ") or (
+        f"it ended with status {code}" if code > 0 else f"signal {-code} ended it"
+    )
+    raise GitFailed(f"git {_find_command(args)} failed: {reason}", code=code, stderr=said, hint=_find_hint(said))
+
+
+def _find_command(args: tuple[str | bytes, ...]) -> str:
+    rest = iter(map(os.fsdecode, args))
+    for arg in rest:
+        if arg == "-c":
+            next(rest, None)
+        elif not arg.startswith("-"):
+            return arg
+    return ""
+
+
+def _find_hint(said: str) -> str | None:
+    advice = re.search(r"^\s*(git config --global --add safe\.directory .+)$", said, re.MULTILINE)
+    return advice.group(1) if advice else None
+
+
+def _find_install_command() -> str:
+    if sys.platform == "darwin":
+        return "xcode-select --install"
+    if sys.platform == "win32":
+        return "winget install --id Git.Git"
+    return "apt-get install git"
