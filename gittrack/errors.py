@@ -1,6 +1,7 @@
 """The errors gittrack raises, named for what a caller would do about them.
 
-Knows nothing of exit codes, HTTP statuses or terminals: the command line and the server each map these classes in one table.
+Knows nothing of exit codes, HTTP statuses or terminals: the command line and the server each map these classes in one
+table.
 """
 
 from __future__ import annotations

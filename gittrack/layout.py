@@ -42,7 +42,11 @@ def has_control(text: str) -> bool:
     """Tell whether text holds a control, format, surrogate, or line-separator character."""
     if text.isascii() and text.isprintable():
         return False
-    return any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for char in text)
+    return any(
+        unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+        or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        for char in text
+    )
 
 
 def check_key(key: object, *, kind: str) -> str:
@@ -64,18 +68,22 @@ def check_key(key: object, *, kind: str) -> str:
 def make_slug(name: str) -> str:
     """Return the branch component for an experiment called name; equal slugs mean the same experiment.
 
-    Letters and digits of any script are kept, lowercased (some file systems fold case); every other run of characters becomes one `-`, but
-    `.` and `_` stay inside a word. Raises InvalidInput where nothing is left or the result is over 100 characters.
+    Letters and digits of any script are kept, lowercased (some file systems fold case); every other run of characters
+    becomes one `-`, but `.` and `_` stay inside a word. Raises InvalidInput where nothing is left or the result is over 100 characters.
     """
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
-    text = "".join(char if char.isalnum() or char in "._" or unicodedata.category(char).startswith("M") else "-" for char in text)
+    text = "".join(
+        char if char.isalnum() or char in "._" or unicodedata.category(char).startswith("M") else "-" for char in text
+    )
     text = re.sub(r"\.{2,}", ".", re.sub(r"-{2,}", "-", text)).strip("-._")
     while text.endswith(".lock"):
         text = text[: -len(".lock")].rstrip("-._")
     if not text:
         raise InvalidInput(f"an experiment name needs at least one letter or digit: {name!r}")
     if len(text) > MAX_SLUG_LENGTH:
-        raise InvalidInput(f"an experiment name is {len(text)} characters long, more than {MAX_SLUG_LENGTH}: {name[:40]!r}…")
+        raise InvalidInput(
+            f"an experiment name is {len(text)} characters long, more than {MAX_SLUG_LENGTH}: {name[:40]!r}…"
+        )
     return text
 
 
@@ -90,7 +98,9 @@ def is_slug(text: str) -> bool:
 def check_namespace(namespace: str) -> str:
     """Return namespace if branches may live under it, such as `refs/heads/gittrack`; raise InvalidInput otherwise."""
     if _NAMESPACE.fullmatch(namespace) is None or namespace in ("refs/heads", "refs/tags", "refs/remotes"):
-        raise InvalidInput(f"not a usable ref namespace: {namespace!r}", hint=f"git config gittrack.namespace {DEFAULT_NAMESPACE}")
+        raise InvalidInput(
+            f"not a usable ref namespace: {namespace!r}", hint=f"git config gittrack.namespace {DEFAULT_NAMESPACE}"
+        )
     return namespace
 
 
@@ -140,8 +150,9 @@ def find_part_number(path: str) -> int | None:
 def check_artifact_path(path: str) -> str:
     """Return path if it can name an artifact: relative, POSIX, and writable below a directory on every platform.
 
-    Refused with InvalidInput: empty, absolute, `.` and `..` components, `.git` in any case, backslashes, colons, control characters, components
-    over 255 bytes or ending in a dot or space, paths over 1000 characters, names that Windows reserves.
+    Refused with InvalidInput: empty, absolute, `.` and `..` components, `.git` in any case, backslashes, colons, control
+    characters, components over 255 bytes or ending in a dot or space, paths over 1000 characters, names that Windows
+    reserves.
     """
     problem = _find_path_problem(path)
     if problem:

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Literal, Union
+from typing import Literal
 
 FORMAT_VERSION = 1
 
-Scalar = Union[str, int, float, bool, None]
+Scalar = str | int | float | bool | None
 
 Captured = Literal["worktree", "commit", "none"]
+LeftOutReason = Literal[
+    "too-large", "total-too-large", "too-many", "secret-name", "secret-content", "unreadable", "special-file"
+]
 
 
 def _empty() -> Mapping[str, str]:
@@ -45,6 +48,7 @@ class MetricSummary:
 
     count: int
     first: float
+    first_step: int
     last: float
     last_step: int
     min: float
@@ -92,7 +96,7 @@ class LeftOut:
 
     path: str
     size: int
-    reason: Literal["too-large", "total-too-large", "secret-name", "secret-content", "unreadable", "special-file"]
+    reason: LeftOutReason
 
 
 @dataclass(frozen=True)

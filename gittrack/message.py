@@ -1,0 +1,110 @@
+"""Owns the commit message of a record: the subject people read, and the trailers gittrack reads.
+
+Pure text in, values out. Knows nothing of git, files or clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import layout
+from .errors import Corrupt
+from .model import FORMAT_VERSION, Experiment, MetricSummary, Snapshot, Status
+from .snapshot import check_format
+
+_SUBJECT_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class RunTrailers:
+    """What a run's commit says of itself without its tree being read."""
+
+    run_id: str
+    revision: int
+    status: Status
+    experiment: str
+    source_commit: str | None
+    source_dirty: bool
+    parent_run: str | None
+
+
+@dataclass(frozen=True)
+class ExperimentTrailers:
+    """What an experiment record's commit says of itself."""
+
+    experiment: str
+    revision: int
+
+
+def write_run_message(snapshot: Snapshot) -> str:
+    """Return the commit message of a run's revision: subject, blank line, trailers, trailing newline."""
+    run = snapshot.run
+    status = run.status.value if run.removed is None else f"{run.status.value} (removed)"
+    trailers = [("Run", run.id), ("Revision", str(run.revision)), ("Status", run.status.value)]
+    trailers.append(("Experiment", run.experiment))
+    if run.source.commit:
+        trailers += [("Source-Commit", run.source.commit), ("Source-Dirty", "yes" if run.source.dirty else "no")]
+    if run.parent:
+        trailers.append(("Parent-Run", run.parent))
+    trailers.append(("Format", str(FORMAT_VERSION)))
+    return _write(_subject(f"{run.name}  {status}", snapshot.summary), trailers)
+
+
+def write_experiment_message(experiment: Experiment) -> str:
+    """Return the commit message of an experiment's own record."""
+    subject = f"experiment {experiment.name}" + (" (removed)" if experiment.removed is not None else "")
+    trailers = [
+        ("Record", "experiment"),
+        ("Experiment", experiment.slug),
+        ("Revision", str(experiment.revision)),
+        ("Format", str(FORMAT_VERSION)),
+    ]
+    return _write(subject, trailers)
+
+
+def _write(subject: str, trailers: list[tuple[str, str]]) -> str:
+    return subject + "\n\n" + "".join(f"{key}: {value}\n" for key, value in trailers)
+
+
+def _subject(head: str, summary: Mapping[str, MetricSummary]) -> str:
+    subject, separator = head, "  "
+    for metric in sorted(summary):
+        part = f"{separator}{metric}={summary[metric].last:.4g}"
+        if len(subject) + len(part) > _SUBJECT_WIDTH:
+            break
+        subject, separator = subject + part, " "
+    return subject
+
+
+def parse_message(message: str, *, where: str) -> RunTrailers | ExperimentTrailers | None:
+    """Return what a commit's trailers say, or None where the commit is no record (a merge, somebody's own commit).
+
+    Raises Unsupported for a newer format, and Corrupt, naming `where`, for a record whose trailers make no sense.
+    """
+    trailers = _find_trailers(message)
+    if "Format" not in trailers or not ("Run" in trailers or "Record" in trailers):
+        return None
+    try:
+        check_format(int(trailers["Format"]), where=where)
+        if "Run" not in trailers:
+            return ExperimentTrailers(trailers["Experiment"], int(trailers.get("Revision", "1")))
+        if not layout.is_run_id(trailers["Run"]):
+            raise Corrupt(f"{where}: not a run id: {trailers['Run']!r:.60}")
+        return RunTrailers(
+            run_id=trailers["Run"],
+            revision=int(trailers["Revision"]),
+            status=Status(trailers["Status"]),
+            experiment=trailers["Experiment"],
+            source_commit=trailers.get("Source-Commit"),
+            source_dirty=trailers.get("Source-Dirty") == "yes",
+            parent_run=trailers.get("Parent-Run"),
+        )
+    except (KeyError, ValueError) as error:
+        raise Corrupt(f"{where}: the commit's trailers are damaged ({error})") from None
+
+
+def _find_trailers(message: str) -> dict[str, str]:
+    paragraph = message.rstrip("\n").rpartition("\n\n")[2]
+    pairs = (line.partition(": ") for line in paragraph.split("\n"))
+    return {key: value.strip() for key, separator, value in pairs if separator}
