@@ -31,6 +31,10 @@ _PREFIX = (
     "color.ui=false",
 )
 
+# Put before a command that writes objects or refs which a run will rely on: the first is for git 2.36 and later, whose
+# own default leaves loose objects to the page cache, the second for older ones; each ignores what it does not know.
+DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncObjectFiles=true")
+
 # Of the inherited GIT_* variables only those are passed on that say how the user's git works. All others say which
 # repository, index or object directory some outer git command is busy with, or change the output we read.
 _KEPT_VARIABLES = re.compile(
