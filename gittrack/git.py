@@ -33,7 +33,7 @@ _PREFIX = (
 
 # Put before a command that writes objects or refs which a run will rely on: the first is for git 2.36 and later, whose
 # own default leaves loose objects to the page cache, the second for older ones; each ignores what it does not know.
-DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncObjectFiles=true")
+DURABLE = ("-c", "core.fsync=objects,pack-metadata,reference", "-c", "core.fsyncObjectFiles=true")
 
 # Of the inherited GIT_* variables only those are passed on that say how the user's git works. All others say which
 # repository, index or object directory some outer git command is busy with, or change the output we read.
@@ -46,6 +46,7 @@ _ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _ESCAPE_SEQUENCE = re.compile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)")
 _USERINFO = re.compile(r"(https?://)[^/@\s]+@")
+_DEPRECATION = re.compile(r"^warning: core\.fsyncObjectFiles is deprecated.*\n?", re.MULTILINE)
 _MAX_ERROR_LENGTH = 4000
 
 
@@ -239,7 +240,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _check(args: tuple[str | bytes, ...], code: int, errors: bytes) -> None:
     if code == 0:
         return
-    said = clean_text(errors)
+    said = _DEPRECATION.sub("", clean_text(errors))
     reason = said.removeprefix("fatal: ").removeprefix("error: ") or (
         f"it ended with status {code}" if code > 0 else f"signal {-code} ended it"
     )
