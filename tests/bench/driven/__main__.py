@@ -1,0 +1,212 @@
+"""Owns one measured process: it drives one tracker at the command of `process.py`, and answers with seconds.
+
+Started as `python tests/bench/driven TRACKER DIRECTORY` by any interpreter; standard library only. One JSON object a
+line comes in on standard input, one goes back on what was standard output; what the tracker prints goes to standard
+error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from trackers import TRACKERS, Gittrack, Row, Tracker, list_installed
+
+METRICS = tuple(f"metric_{number}" for number in range(10))
+PARAMS = {f"param_{number}": (0.1 * number, number, f"value {number}")[number % 3] for number in range(20)}
+CYCLE = 1000
+
+
+def make_rows(count: int, seed: int = 0) -> list[Row]:
+    """Return rows of ten noisy series: a falling curve each, with gaussian noise in every digit."""
+    chance = random.Random(seed)
+    return [
+        {key: (1 + number) * (0.1 + 1 / (1 + step / 100)) + chance.gauss(0, 0.05) for number, key in enumerate(METRICS)}
+        for step in range(count)
+    ]
+
+
+def make_timestamps(count: int) -> list[int]:
+    """Return the end times of `count` training steps of 50 ms, give or take 5 ms: UTC microseconds."""
+    chance = random.Random(1)
+    now, times = 1_750_000_000_000_000, []
+    for _ in range(count):
+        now += round(chance.gauss(50_000, 5_000))
+        times.append(now)
+    return times
+
+
+def read_memory() -> dict[str, int]:
+    """Return this process's memory in bytes: resident, proportional, private dirty, anonymous, and the peak resident.
+
+    Empty where the system has no /proc.
+    """
+    memory = {}
+    try:
+        for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
+            name, value = line.split(":")
+            memory[name] = int(value.split()[0]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                memory["Peak"] = int(line.split()[1]) * 1024
+    except OSError:
+        return {}
+    return {name: memory[name] for name in ("Rss", "Pss", "Private_Dirty", "Anonymous", "Peak") if name in memory}
+
+
+def reset_peak() -> None:
+    """Make the peak resident size start again from what is resident now, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+class Commands:
+    """The commands a parent may give, one method each; each returns its JSON-ready answer."""
+
+    def __init__(self, tracker: Tracker, directory: Path) -> None:
+        self._tracker = tracker
+        self._directory = directory
+        self._rows = make_rows(CYCLE)
+        self._values = [row[METRICS[0]] for row in self._rows]
+        self._step = 0
+
+    def open(self) -> dict[str, Any]:
+        """Import the tracker's package and prepare its directory."""
+        began = time.perf_counter()
+        self._tracker.open(self._directory)
+        return {"seconds": time.perf_counter() - began}
+
+    def start(self) -> dict[str, Any]:
+        """Start a run with no params."""
+        self._step = 0
+        began = time.perf_counter()
+        self._tracker.start({})
+        return {"seconds": time.perf_counter() - began}
+
+    def end(self) -> dict[str, Any]:
+        """End the run; tells the peak of resident memory that this call reached above what was resident before."""
+        reset_peak()
+        before, began = read_memory(), time.perf_counter()
+        self._tracker.end()
+        seconds, after = time.perf_counter() - began, read_memory()
+        return {"seconds": seconds, "peak": after.get("Peak", 0) - before.get("Rss", 0), "memory": after}
+
+    def rows(self, count: int) -> dict[str, Any]:
+        """Log `count` rows of ten metrics, the same thousand again and again."""
+        return self._repeat(count, self._rows, self._tracker.log_rows)
+
+    def singles(self, count: int) -> dict[str, Any]:
+        """Log `count` values of one metric."""
+        return self._repeat(count, self._values, lambda part, step: self._tracker.log_singles("single", part, step))
+
+    def _repeat(self, count: int, data: list[Any], log: Callable[[list[Any], int], None]) -> dict[str, Any]:
+        seconds = 0.0
+        while count:
+            part = data[: min(count, len(data))]
+            began = time.perf_counter()
+            log(part, self._step)
+            seconds += time.perf_counter() - began
+            count -= len(part)
+            self._step += len(part)
+        return {"seconds": seconds}
+
+    def distinct(self, count: int, limit: float, timed: bool = False) -> dict[str, Any]:
+        """Log up to `count` rows that are all different, for about `limit` seconds; tells how many it logged."""
+        rows = make_rows(count, seed=2)
+        timestamps = make_timestamps(count) if timed else None
+        done, began = 0, time.perf_counter()
+        while done < count and time.perf_counter() - began < limit:
+            part = rows[done : done + 100]
+            if timestamps is not None:
+                assert isinstance(self._tracker, Gittrack)
+                self._tracker.log_timed_rows(part, done, timestamps[done : done + 100])
+            else:
+                self._tracker.log_rows(part, done)
+            done += len(part)
+        return {"rows": done, "seconds": time.perf_counter() - began}
+
+    def growth(self, rows: int, block: int) -> dict[str, Any]:
+        """Log `rows` rows; tells the seconds of each block of rows, and the memory after each twentieth of the rows."""
+        blocks, memory = [], []
+        every = max(1, rows // block // 20)
+        for number in range(rows // block):
+            blocks.append(self.rows(block)["seconds"])
+            if (number + 1) % every == 0:
+                memory.append({"rows": (number + 1) * block, **read_memory()})
+        return {"blocks": blocks, "memory": memory}
+
+    def slowest(self, rows: int) -> dict[str, Any]:
+        """Log `rows` rows one by one; tells the seconds of the call in the middle, at 99.9 %, and of the slowest."""
+        clock, log, times = time.perf_counter, self._tracker.log_rows, []
+        for number in range(rows):
+            part = [self._rows[number % CYCLE]]
+            began = clock()
+            log(part, self._step + number)
+            times.append(clock() - began)
+        self._step += rows
+        times.sort()
+        return {"median": times[rows // 2], "p999": times[rows * 999 // 1000], "max": times[-1]}
+
+    def tiny(self, count: int = 1, profile: bool = False) -> dict[str, Any]:
+        """Record `count` tiny runs: start, 20 params, 10 metrics, end; tells the seconds of each phase of each run."""
+        if profile:
+            return self._profile_tiny(count)
+        clock, phases = time.perf_counter, []
+        for _ in range(count):
+            times = [clock()]
+            self._tracker.start(PARAMS)
+            times.append(clock())
+            self._tracker.log_rows(self._rows[:1], 0)
+            times.append(clock())
+            self._tracker.end()
+            times.append(clock())
+            phases.append([after - before for before, after in pairwise(times)])
+        return {"seconds": sum(map(sum, phases)), "phases": phases}
+
+    def _profile_tiny(self, count: int) -> dict[str, Any]:
+        from spans import profile_tiny_runs
+
+        return profile_tiny_runs(self._tracker, PARAMS, self._rows[:1], count)
+
+    def usage(self) -> dict[str, Any]:
+        """Tell the processor seconds this process has used, and its memory."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return {"seconds": used.ru_utime + used.ru_stime, "memory": read_memory()}
+
+
+def main(arguments: list[str]) -> int:
+    """Answer commands until standard input ends."""
+    if arguments == ["--installed"]:
+        print(json.dumps(list_installed()))
+        return 0
+    name, directory = arguments
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    commands = Commands(TRACKERS[name](), Path(directory))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            answer = getattr(commands, asked.pop("do"))(**asked)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # not the exit handlers of the trackers: nothing is measured any more
