@@ -5,24 +5,30 @@ Pure text in, values out. Knows nothing of git, files or clocks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from . import layout
+from .canonical import format_time, parse_time
 from .errors import Corrupt
 from .model import FORMAT_VERSION, Experiment, MetricSummary, Snapshot, Status
 from .snapshot import check_format
 
 _SUBJECT_WIDTH = 100
+_NAME = re.compile("  (?:" + "|".join(Status.__members__) + ")(?=[ \n])")
 
 
 @dataclass(frozen=True)
 class RunTrailers:
     """What a run's commit says of itself without its tree being read."""
 
+    name: str
     run_id: str
     revision: int
     status: Status
+    started: int
+    removed: bool
     experiment: str
     source_commit: str | None
     source_dirty: bool
@@ -42,7 +48,9 @@ def write_run_message(snapshot: Snapshot) -> str:
     run = snapshot.run
     status = run.status.value if run.removed is None else f"{run.status.value} (removed)"
     trailers = [("Run", run.id), ("Revision", str(run.revision)), ("Status", run.status.value)]
-    trailers.append(("Experiment", run.experiment))
+    trailers += [("Started", format_time(run.started)), ("Experiment", run.experiment)]
+    if run.removed is not None:
+        trailers.append(("Removed", format_time(run.removed)))
     if run.source.commit:
         trailers += [("Source-Commit", run.source.commit), ("Source-Dirty", "yes" if run.source.dirty else "no")]
     if run.parent:
@@ -92,9 +100,12 @@ def parse_message(message: str, *, where: str) -> RunTrailers | ExperimentTraile
         if not layout.is_run_id(trailers["Run"]):
             raise Corrupt(f"{where}: not a run id: {trailers['Run']!r:.60}")
         return RunTrailers(
+            name=_NAME.split(message, maxsplit=1)[0],
             run_id=trailers["Run"],
             revision=int(trailers["Revision"]),
             status=Status(trailers["Status"]),
+            started=parse_time(trailers["Started"], where=where),
+            removed="Removed" in trailers,
             experiment=trailers["Experiment"],
             source_commit=trailers.get("Source-Commit"),
             source_dirty=trailers.get("Source-Dirty") == "yes",

@@ -114,10 +114,11 @@ def decode_params(data: bytes, *, where: str) -> dict[str, Scalar]:
 
 def encode_summary(summary: Mapping[str, MetricSummary]) -> bytes:
     """Return summary.json: one metric a line, sorted."""
-    return encode_rows({metric: _summary_row(value) for metric, value in summary.items()})
+    return encode_rows({metric: summary_record(value) for metric, value in summary.items()})
 
 
-def _summary_row(summary: MetricSummary) -> dict[str, object]:
+def summary_record(summary: MetricSummary) -> dict[str, object]:
+    """Return the JSON-ready object that a line of summary.json holds."""
     return {
         "count": summary.count,
         "first": spell_float(summary.first),
@@ -155,6 +156,11 @@ def decode_summary(data: bytes, *, where: str) -> dict[str, MetricSummary]:
 
 def encode_run(run: Run) -> bytes:
     """Return run.json. A field at its default is left out, so that a diff shows only what was said."""
+    return encode_json(run_record(run))
+
+
+def run_record(run: Run) -> dict[str, object]:
+    """Return the JSON-ready object that run.json holds."""
     record: dict[str, object] = {
         "format": FORMAT_VERSION,
         "id": run.id,
@@ -183,7 +189,7 @@ def encode_run(run: Run) -> bytes:
     record.update((key, value) for key, value in optional.items() if value)
     if run.exit_code is not None:
         record["exit_code"] = run.exit_code
-    return encode_json(record)
+    return record
 
 
 def _source_record(source: SourceLink) -> dict[str, object]:
@@ -200,7 +206,12 @@ def decode_run(data: bytes, *, where: str) -> Run:
 
     Raises Unsupported where the format is newer than this version reads, Corrupt, naming `where`, for anything else.
     """
-    fields = _Fields(decode_object(data, where=where), where=where)
+    return read_run_record(decode_object(data, where=where), where=where)
+
+
+def read_run_record(record: object, *, where: str) -> Run:
+    """Return the run that a decoded run_record describes; raises as decode_run does."""
+    fields = _Fields(record, where=where)
     check_format(fields.get("format", int), where=where)
     run_id = fields.get("id", str)
     if not layout.is_run_id(run_id):
@@ -232,6 +243,11 @@ def decode_run(data: bytes, *, where: str) -> Run:
 
 def _read_failure(fields: _Fields) -> Failure:
     return Failure(fields.get("type", str), fields.get("message", str), fields.find("traceback", str) or "")
+
+
+def read_input_record(record: object, *, where: str) -> Input:
+    """Return the data input that a run.json entry describes; raises Corrupt, naming `where`, otherwise."""
+    return _read_input(_Fields(record, where=where))
 
 
 def _read_input(fields: _Fields) -> Input:

@@ -1,0 +1,186 @@
+"""Walks the experiment branches and decides which commit speaks for a run.
+
+Reads refs, commits and trees through `store`. Knows nothing of journals, params' meaning or terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from . import layout
+from .errors import Corrupt, GittrackError, NotFound
+from .message import ExperimentTrailers, RunTrailers, parse_message
+from .model import Experiment, Pointer, Snapshot
+from .pointer import decode_pointer
+from .snapshot import decode_experiment, decode_snapshot
+from .store import Commit, Store, TreeEntry
+
+# Larger than any honest record, small enough that a hostile one cannot fill the memory.
+MAX_RECORD_SIZE = 64 << 20
+MAX_POINTER_SIZE = 1024
+
+_TOP_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE, layout.ENVIRONMENT_FILE)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One commit that carries a run, with what its message says of it."""
+
+    commit: Commit
+    trailers: RunTrailers
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Sort key: of a run's revisions the greatest speaks for it."""
+        return (self.trailers.revision, self.commit.time, self.commit.id)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What one experiment's history holds: the revision that speaks for each run, and the experiment's own record.
+
+    `revisions` are newest commit first. `root` is the name found in the record, or None where there is none.
+    """
+
+    slug: str
+    tips: tuple[str, ...]
+    revisions: tuple[Revision, ...]
+    experiment: Experiment
+    damaged: tuple[GittrackError, ...]
+
+
+class History:
+    """The experiments and runs visible in one store: on its own branches and on every remote-tracking copy of them."""
+
+    def __init__(self, store: Store, namespace: str = layout.DEFAULT_NAMESPACE) -> None:
+        self.store = store
+        self.namespace = namespace
+        self._branches: dict[str, Branch] = {}
+
+    def find_tips(self) -> dict[str, tuple[str, ...]]:
+        """Return the tips of every experiment, by slug: the local branch's first, then the tracking copies'."""
+        tips: dict[str, dict[str, None]] = {}
+        for prefix, find_slug in (
+            (self.namespace + "/", layout.find_branch_slug),
+            ("refs/remotes/", layout.find_tracking_slug),
+        ):
+            for ref, commit_id in self.store.list_refs(prefix).items():
+                slug = find_slug(ref, self.namespace)
+                if slug is not None:
+                    tips.setdefault(slug, {})[commit_id] = None
+        return {slug: tuple(ids) for slug, ids in sorted(tips.items())}
+
+    def get_branch(self, slug: str, *, tips: tuple[str, ...] | None = None) -> Branch:
+        """Return what the history of an experiment holds; raises NotFound where there is no such branch.
+
+        Git history is immutable, so a branch is walked again only when its tips have moved.
+        """
+        tips = self.find_tips().get(slug, ()) if tips is None else tips
+        if not tips:
+            raise NotFound(f"no experiment {slug!r}", hint="gittrack experiment ls")
+        known = self._branches.get(slug)
+        if known is None or known.tips != tips:
+            known = self._branches[slug] = self._walk(slug, tips)
+        return known
+
+    def list_branches(self) -> list[Branch]:
+        """Return every experiment's history, sorted by slug."""
+        return [self.get_branch(slug, tips=tips) for slug, tips in self.find_tips().items()]
+
+    def list_run_revisions(self, slug: str, run_id: str) -> list[Revision]:
+        """Return every visible revision of one run, the one that speaks for it first."""
+        revisions = (entry for entry in self._records(self.find_tips().get(slug, ())) if isinstance(entry, Revision))
+        return sorted((r for r in revisions if r.trailers.run_id == run_id), key=lambda r: r.order, reverse=True)
+
+    def find_commit(self, slug: str, run_id: str, *, revision: int, tree: str) -> Commit | None:
+        """Return the commit on the local branch that holds exactly this snapshot of a run, if there is one."""
+        tip = self.store.find_ref(layout.branch_ref(slug, self.namespace))
+        for entry in self._records(() if tip is None else (tip,)):
+            if (
+                isinstance(entry, Revision)
+                and entry.commit.tree == tree
+                and (entry.trailers.run_id, entry.trailers.revision) == (run_id, revision)
+            ):
+                return entry.commit
+        return None
+
+    def load_snapshot(self, commit: Commit) -> Snapshot:
+        """Return the snapshot a run's commit holds; raises Corrupt, naming the commit, where its tree is damaged."""
+        where = f"commit {commit.id[:12]}"
+        entries = self.store.get_tree(commit.tree)
+        files = {name: self._read(entries[name]) for name in _TOP_FILES if name in entries}
+        artifacts = {}
+        if layout.ARTIFACTS_DIRECTORY in entries:
+            for path, entry in self._list_files(entries[layout.ARTIFACTS_DIRECTORY]):
+                artifacts[path] = self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE)
+        return decode_snapshot(files, artifacts=artifacts, parts=tuple(self.find_parts(commit)), where=where)
+
+    def find_parts(self, commit: Commit) -> dict[str, TreeEntry]:
+        """Return the tree entries of a run's metric parts, by tree path, in order."""
+        entry = self.store.find_entry(commit.tree, layout.METRICS_DIRECTORY)
+        if entry is None:
+            return {}
+        paths = {f"{layout.METRICS_DIRECTORY}/{name}": part for name, part in self.store.get_tree(entry.id).items()}
+        numbered = {path: number for path in paths if (number := layout.find_part_number(path)) is not None}
+        return {path: paths[path] for path in sorted(numbered, key=lambda path: numbered[path])}
+
+    def find_pointer(self, commit: Commit, path: str) -> Pointer | None:
+        """Return the pointer of one artifact of a run, or None where it has no artifact of that path."""
+        entry = self.store.find_entry(commit.tree, layout.artifact_tree_path(path))
+        return None if entry is None else decode_pointer(self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE))
+
+    def _list_files(self, root: TreeEntry, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, TreeEntry]]:
+        if depth > 32:
+            raise Corrupt(f"artifact directories nested too deep: {prefix[:80]!r}")
+        for name, entry in self.store.get_tree(root.id).items():
+            if entry.mode == 0o40000:
+                yield from self._list_files(entry, f"{prefix}{name}/", depth + 1)
+            elif entry.mode in (0o100644, 0o100755):
+                yield layout.check_artifact_path(prefix + name), entry
+
+    def _read(self, entry: TreeEntry) -> bytes:
+        return self.store.get_blob(entry.id, limit=MAX_RECORD_SIZE)
+
+    def _walk(self, slug: str, tips: tuple[str, ...]) -> Branch:
+        speaking: dict[str, Revision] = {}
+        record: tuple[tuple[int, int, str], Commit] | None = None
+        damaged = []
+        for entry in self._records(tips):
+            if isinstance(entry, GittrackError):
+                damaged.append(entry)
+            elif isinstance(entry, Revision):
+                known = speaking.get(entry.trailers.run_id)
+                if known is None or known.order < entry.order:
+                    speaking[entry.trailers.run_id] = entry
+            else:
+                trailers, commit = entry
+                order = (trailers.revision, commit.time, commit.id)
+                record = max(record, (order, commit)) if record else (order, commit)
+        experiment = Experiment(slug, slug)
+        if record is not None:
+            try:
+                experiment = self._load_experiment(record[1])
+            except GittrackError as error:
+                damaged.append(error)
+        revisions = sorted(speaking.values(), key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True)
+        return Branch(slug, tips, tuple(revisions), experiment, tuple(damaged))
+
+    def _load_experiment(self, commit: Commit) -> Experiment:
+        entry = self.store.find_entry(commit.tree, layout.EXPERIMENT_FILE)
+        where = f"commit {commit.id[:12]}"
+        if entry is None:
+            raise Corrupt(f"{where}: {layout.EXPERIMENT_FILE} is missing")
+        return decode_experiment(self._read(entry), where=f"{where}:{layout.EXPERIMENT_FILE}")
+
+    def _records(self, tips: tuple[str, ...]) -> Iterator[Revision | tuple[ExperimentTrailers, Commit] | GittrackError]:
+        for commit in self.store.walk(tips):
+            try:
+                trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+            except GittrackError as error:
+                yield error
+                continue
+            if isinstance(trailers, RunTrailers):
+                yield Revision(commit, trailers)
+            elif trailers is not None:
+                yield trailers, commit

@@ -1,0 +1,71 @@
+"""The journal directories of a repository: which there are, whether a process holds one, and what one says.
+
+Knows nothing of how a journal is written to, or of git.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .. import layout
+from ..draft import Draft, fold_events, incomplete_event
+from .events import read_events
+from .lock import is_live as is_lock_held
+from .points import read_points
+from .tables import list_points_files
+
+LOCK_FILE = "lock"
+EVENTS_FILE = "events.jsonl"
+
+
+def list_journals(common_directory: Path) -> list[Path]:
+    """Return the journal directories of a repository, live and dead, sorted by run id."""
+    root = layout.journals_directory(common_directory)
+    try:
+        names = sorted(entry.name for entry in os.scandir(root) if layout.is_run_id(entry.name))
+    except FileNotFoundError:
+        return []
+    return [root / name for name in names]
+
+
+def is_live(directory: Path) -> bool:
+    """Tell whether a process holds the journal in a directory."""
+    return is_lock_held(directory / LOCK_FILE)
+
+
+def has_dead_journals(common_directory: Path) -> bool:
+    """Tell whether a process died and left a journal that is not committed."""
+    return any(not is_live(directory) for directory in list_journals(common_directory))
+
+
+def read_draft(directory: Path) -> Draft:
+    """Return the run that a journal's events describe; damaged events are passed over and noted as incomplete."""
+    events, damaged = read_events(directory / EVENTS_FILE)
+    draft = fold_events(events, run_id=directory.name, started=_modified(directory))
+    if damaged:
+        draft.apply(incomplete_event(f"{damaged} damaged lines were passed over in {EVENTS_FILE}"))
+    return draft
+
+
+def find_last_write(directory: Path, draft: Draft) -> int:
+    """Return when a dead run last recorded something, as far as its files tell, in UTC microseconds."""
+    times = [draft.run.started]
+    for path in directory.iterdir():
+        times.append(_modified(path))
+    for file in list_points_files(directory):
+        for batch in read_points(file):
+            times.extend(max(rows.timestamps) for rows in batch.rows)
+    return max(times)
+
+
+def delete_journal(directory: Path) -> None:
+    """Delete a journal's directory. Its events go last, so that one cut short is still recognised as done."""
+    for path in sorted(directory.iterdir(), key=lambda path: path.name in (EVENTS_FILE, LOCK_FILE)):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns // 1000

@@ -1,0 +1,156 @@
+"""A process's hold on the journal of a live run: its events, its own points file, and the lock that says it lives.
+
+Knows nothing of git, of tables, or of what the run is for.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import SupportsFloat
+
+from .. import layout
+from ..content import ContentStore
+from ..draft import Draft, Event, fold_events, keys_event
+from ..errors import NotFound
+from ..repository import Repository
+from .directory import EVENTS_FILE, LOCK_FILE, delete_journal
+from .events import EventLog
+from .lock import RunLock
+from .points import PointsWriter
+from .tables import POINTS_SUFFIX
+
+
+class JournalWriter:
+    """The open journal of one run in one process. Safe for threads; `after_fork` makes it so for forked children."""
+
+    def __init__(self, repository: Repository, directory: Path, lock: RunLock) -> None:
+        self.repository = repository
+        self.directory = directory
+        self.content = ContentStore.of(repository)
+        self.draft = fold_events([], run_id=directory.name, started=0)
+        self.events = EventLog(directory / EVENTS_FILE)
+        self._lock: RunLock | None = lock
+        self._points: PointsWriter | None = None
+        self._opening = threading.RLock()
+        self._bind()
+        self.refresh()
+
+    @classmethod
+    def create(cls, repository: Repository, run_id: str, start: Sequence[Event]) -> JournalWriter:
+        """Create a run's journal, opened by the events in `start`, and hold it; raises OSError where that fails.
+
+        It appears under its name whole: locked, and with its first events. Nobody can take it for a dead one meanwhile.
+        """
+        directory = layout.journal_directory(repository.common_directory, run_id)
+        making = directory.with_name(f".new-{run_id}")
+        making.mkdir(parents=True, mode=0o700)
+        try:
+            lock = RunLock.hold_shared(making / LOCK_FILE)
+            with closing(EventLog(making / EVENTS_FILE)) as events:
+                for event in start:
+                    events.append(event)
+            making.rename(directory)
+        except BaseException:
+            delete_journal(making)
+            raise
+        return cls(repository, directory, lock)
+
+    @classmethod
+    def join(cls, repository: Repository, run_id: str) -> JournalWriter:
+        """Hold a journal that another process created; raises NotFound where there is none."""
+        directory = layout.journal_directory(repository.common_directory, run_id)
+        try:
+            lock = RunLock.hold_shared(directory / LOCK_FILE)
+        except FileNotFoundError:
+            raise NotFound(f"no process records a run {run_id}", hint="gittrack ls") from None
+        return cls(repository, directory, lock)
+
+    def append(self, *events: Event) -> None:
+        """Append events; each survives `kill -9` once this returns. Raises OSError, with nothing half-written."""
+        for event in events:
+            self.events.append(event)
+        self.refresh()
+
+    def decide(self, decide: Callable[[Draft], Event | None]) -> None:
+        """Append the event that `decide` returns, if any, given everything that any process has recorded so far."""
+
+        def make(others: list[Event]) -> Mapping[str, object] | None:
+            self._fold(others)
+            return decide(self.draft)
+
+        self.events.append_checked(make)
+        self.refresh()
+
+    def refresh(self) -> Draft:
+        """Return the draft with everything in it that any process has recorded."""
+        self._fold(self.events.read_new())
+        return self.draft
+
+    def _fold(self, events: list[Event]) -> None:
+        for event in events:
+            self.draft.apply(event)
+
+    def close_points(self) -> None:
+        """Close this process's points file, if it has one."""
+        if self._points is not None:
+            self._points.close()
+
+    def try_own(self) -> bool:
+        """Tell whether no other process holds the journal; if so, none can join it any more."""
+        return self._lock is not None and self._lock.try_upgrade()
+
+    def delete(self) -> None:
+        """Delete the journal: everything in it is committed, or was never worth keeping."""
+        delete_journal(self.directory)
+
+    def close(self) -> None:
+        """Let go of the journal's files and of the lock."""
+        self.close_points()
+        self.events.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def after_fork(self) -> None:
+        """In a forked child, let go of the parent's file, mapping and lock without touching them.
+
+        The child takes a hold and a points file of its own when it first records something.
+        """
+        if self._points is not None:
+            self._points.abandon()
+            self._points = None
+        if self._lock is not None:
+            self._lock.abandon()
+            self._lock = None
+        self._opening = threading.RLock()
+        self.events = EventLog(self.directory / EVENTS_FILE)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Until the first metric, calls go through `_open_points`; from then on straight to the points file."""
+        self.log: Callable[[Mapping[str, SupportsFloat], int | None, int | None], None] = self._log_first
+        self.log_one: Callable[[str, SupportsFloat, int | None, int | None], None] = self._log_one_first
+
+    def _log_first(self, metrics: Mapping[str, SupportsFloat], step: int | None, timestamp: int | None) -> None:
+        self._open_points().log(metrics, step, timestamp)
+
+    def _log_one_first(self, key: str, value: SupportsFloat, step: int | None, timestamp: int | None) -> None:
+        self._open_points().log_one(key, value, step, timestamp)
+
+    def _open_points(self) -> PointsWriter:
+        with self._opening:
+            if self._lock is None:
+                self._lock = RunLock.hold_shared(self.directory / LOCK_FILE)
+            if self._points is None:
+                name = f"{uuid.uuid4().hex[:16]}{POINTS_SUFFIX}"
+                self._points = PointsWriter(
+                    self.directory / name,
+                    define_keys=lambda number, names: self.events.append(keys_event(name, number, names)),
+                )
+                self.log = self._points.log
+                self.log_one = self._points.log_one
+            return self._points

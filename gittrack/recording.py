@@ -1,0 +1,415 @@
+"""A run that is being recorded: what the `run` of `with start_run() as run` can do.
+
+Checks what it is given at once; a fault of the tracker itself (full disk, permissions) warns once and never stops the
+training. Knows nothing of which run is active, signals or process exit: `recorder` owns those.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from os import PathLike
+from pathlib import Path
+from time import time_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat
+
+from . import attachment, checkpoint, layout
+from .draft import (
+    artifact_event,
+    attributes_event,
+    check_params,
+    end_event,
+    failure_event,
+    incomplete_event,
+    input_event,
+    output_event,
+    params_event,
+    scrubbed_event,
+    tags_event,
+)
+from .errors import Conflict, InvalidInput, NotFound, StoreFailed
+from .inputs import describe_input
+from .model import Failure, Status
+from .params import flatten_params
+
+if TYPE_CHECKING:
+    from .draft import Draft, Event
+    from .journal import JournalWriter
+    from .scrub import Scrubber
+    from .tracker import Tracker
+
+MetricValues = Mapping[str, SupportsFloat]
+
+
+class TrackingWarning(UserWarning):
+    """The tracker failed to record something; training goes on and the run is marked incomplete."""
+
+
+class ActiveRun:
+    """A run being recorded. Safe for threads and for forked children.
+
+    The process that started the run owns it: ending it there commits it. In a process that joined it, ending only
+    leaves. As a context manager it ends FINISHED, or FAILED with the traceback kept, or KILLED when interrupted.
+    """
+
+    def __init__(
+        self,
+        journal: JournalWriter | None,
+        *,
+        run_id: str,
+        name: str,
+        experiment: str,
+        owner: bool,
+        scrubber: Scrubber,
+        open_tracker: Callable[[], Tracker],
+        on_end: Callable[[ActiveRun], None],
+    ) -> None:
+        self.id = run_id
+        self.name = name
+        self.experiment = experiment
+        self.owner = owner
+        self.ended = False
+        self.terminated = False
+        self._journal = journal
+        self._scrubber = scrubber
+        self._open_tracker = open_tracker
+        self._on_end = on_end
+        self._previous: checkpoint.Previous | None = None
+        self._warned = False
+        self._commit_lock = threading.RLock()
+        self._sink: MetricSink = journal or _Dropped()
+
+    def __repr__(self) -> str:
+        return f"<ActiveRun {self.name} {self.id[:8]} {self.experiment}{' (ended)' if self.ended else ''}>"
+
+    def log(self, metrics: MetricValues, *, step: int | None = None, timestamp: int | datetime | None = None) -> None:
+        """Record one point of each metric, at one step and time; it survives `kill -9` once this returns.
+
+        Values are anything float() takes but text; NaN and infinities are kept. `step` is one more than the last of the
+        same metrics where it is None, from 0. `timestamp` is UTC microseconds or an aware datetime, now where it is
+        None. Raises InvalidInput, with nothing recorded, for a value that is no number or a name over 250 characters,
+        empty or with control characters; Conflict after the run's end.
+        """
+        try:
+            self._sink.log(metrics, step, timestamp if timestamp is None else _microseconds(timestamp))
+        except OSError as error:
+            self._report_fault("metrics", error)
+
+    log_metrics = log
+
+    def log_metric(
+        self,
+        key: str,
+        value: SupportsFloat,
+        *,
+        step: int | None = None,
+        timestamp: int | datetime | None = None,
+    ) -> None:
+        """Record one point of one metric, as `log` does."""
+        try:
+            self._sink.log_one(key, value, step, timestamp if timestamp is None else _microseconds(timestamp))
+        except OSError as error:
+            self._report_fault("metrics", error)
+
+    def log_param(self, key: str, value: object) -> None:
+        """Set a param, once: the same value again is fine, another raises Conflict."""
+        self.log_params({key: value})
+
+    def log_params(self, params: object) -> None:
+        """Set params from a mapping (nested ones are joined with dots), a dataclass or an argparse Namespace.
+
+        All or none: raises Conflict where one is set already to something else, InvalidInput for a bad name or value.
+        """
+        flat = {key: self._scrubber.value(key, value, where="params") for key, value in flatten_params(params).items()}
+        if not flat:
+            return
+
+        def decide(draft: Draft) -> Event | None:
+            new = check_params(draft, flat)
+            return params_event(new) if new else None
+
+        self._decide(decide)
+
+    def set_tag(self, key: str, value: object) -> None:
+        """Set a tag; a later value replaces an earlier one."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Set tags; values become text. Raises InvalidInput for a bad name."""
+        texts = {}
+        for key, value in tags.items():
+            layout.check_key(key, kind="tag")
+            texts[key] = self._scrubber.value(key, str(value), where="tags")
+        if texts:
+            self._append(tags_event(texts))
+
+    def set_note(self, text: str) -> None:
+        """Set the run's note, replacing what it was."""
+        self._append(attributes_event(note=self._scrubber.text(text, where="note")))
+
+    def log_artifact(self, path: str | PathLike[str], directory: str = "", *, name: str | None = None) -> None:
+        """Keep a file, or a directory with everything in it, as artifacts of the run.
+
+        The content is copied now. `directory` places it below an artifact directory; `name` gives a file another name.
+        Raises NotFound where there is no such file, InvalidInput for symlinks, devices and names that no platform can
+        hold.
+        """
+        file = Path(path)
+        if file.is_dir() and not file.is_symlink():
+            self.log_artifacts(file, _join(directory, name or file.resolve().name))
+            return
+        self._keep_file(file, layout.artifact_name(name or file.name, directory))
+
+    def log_artifacts(self, local_directory: str | PathLike[str], directory: str = "") -> None:
+        """Keep every file below a local directory as an artifact; raises as log_artifact does, before any is kept."""
+        root = Path(local_directory)
+        for file, relative in attachment.list_files(root):
+            self._keep_file(file, layout.artifact_name(relative, directory))
+
+    def log_text(self, text: str, path: str) -> None:
+        """Keep text as the artifact `path`, in UTF-8, secrets replaced."""
+        clean = self._scrubber.text(text, where=f"artifacts.{path}")
+        self._keep_bytes(clean.encode("utf-8", "surrogateescape"), path)
+
+    def log_dict(self, value: object, path: str) -> None:
+        """Keep a JSON-ready value as the artifact `path`: YAML where it ends in .yaml or .yml, else JSON."""
+        self._keep_bytes(attachment.encode_dict(value, path), path)
+
+    def log_figure(self, figure: object, path: str) -> None:
+        """Keep a matplotlib or plotly figure as the artifact `path`, in the format its ending names."""
+        self._keep_bytes(attachment.render_figure(figure, path), path)
+
+    def log_input(self, path: str | PathLike[str], *, name: str | None = None, context: str = "") -> None:
+        """Record a data file or directory that the run reads, by its sha256 digest and size; nothing is copied."""
+        entry = describe_input(Path(path), name=name or Path(path).name or str(path), context=context)
+        self._append(input_event(entry))
+
+    def keep_output(self, path: str, file: str) -> None:
+        """Say that `file` in the journal's directory becomes the artifact `path` when the run ends, however it ends."""
+        self._append(output_event(layout.check_artifact_path(path), file))
+
+    @property
+    def journal_directory(self) -> Path | None:
+        """Where the run is kept until it is committed; None where the tracker could not start."""
+        return self._journal.directory if self._journal else None
+
+    def checkpoint(self) -> None:
+        """Commit what is there so far as a revision with status RUNNING; only new points are written.
+
+        Durable when it returns. A fault of the store warns, and the run goes on.
+        """
+        self._check_open()
+        with self._guard("a checkpoint"):
+            self._commit()
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an exception, with its traceback, as what ended the run."""
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        clean = self._scrubber.text
+        failure = Failure(type(error).__name__, clean(str(error), where="failure"), clean(text, where="failure"))
+        self._append(failure_event(failure))
+
+    def end(self, status: str | Status = Status.FINISHED, *, exit_code: int | None = None) -> None:
+        """End the run and commit it; durable when it returns. Ending it again does nothing.
+
+        Raises InvalidInput for a status other than FINISHED, FAILED and KILLED. Where the store cannot be written
+        now, this warns and the next gittrack command commits the run from its journal.
+        """
+        status = _final_status(status)
+        with self._commit_lock:
+            if self.ended:
+                return
+            self.ended = True
+            self._sink = _Ended(self)
+            try:
+                with self._guard("the end of the run"):
+                    self._finish(status, exit_code)
+            finally:
+                self._on_end(self)
+
+    def after_fork(self) -> None:
+        """In a forked child, become a process that joined: the parent's files and locks are let go of untouched."""
+        self.owner = False
+        self._commit_lock = threading.RLock()
+        if self._journal is not None:
+            self._journal.after_fork()
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or (isinstance(error, SystemExit) and error.code in (0, None) and not self.terminated):
+            self.end(Status.FINISHED)
+        elif self.terminated or isinstance(error, KeyboardInterrupt):
+            self.end(Status.KILLED)
+        else:
+            if not self.ended:
+                self.fail(error)
+            self.end(Status.FAILED)
+
+    def _finish(self, status: Status, exit_code: int | None) -> None:
+        journal = self._journal
+        if journal is None:
+            return
+        try:
+            self._report_scrubbed()
+            if not self.owner:
+                return
+            journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
+            journal.close_points()
+            with self._open_tracker() as tracker:
+                checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
+                self._commit_with(tracker)
+                checkpoint.release_source(tracker.history, journal.draft)
+            # A process that joined may still be writing: then the journal stays, and the next command settles it.
+            if journal.try_own():
+                journal.delete()
+        finally:
+            journal.close()
+
+    def _commit(self) -> None:
+        self._report_scrubbed()
+        with self._commit_lock, self._open_tracker() as tracker:
+            self._commit_with(tracker)
+
+    def _commit_with(self, tracker: Tracker) -> None:
+        journal = self._journal
+        if journal is None:
+            return
+        draft = journal.refresh()
+        if self._previous is None:
+            self._previous = checkpoint.find_previous(tracker.history, draft)
+        self._previous = checkpoint.commit_draft(
+            tracker.history,
+            journal.directory,
+            draft,
+            previous=self._previous,
+            stamp=tracker.make_stamp(time_ns() // 1000),
+            log=journal.events,
+        )
+
+    def _report_scrubbed(self) -> None:
+        journal = self._journal
+        if journal is not None and set(self._scrubber.scrubbed) - set(journal.draft.run.scrubbed):
+            journal.append(scrubbed_event(self._scrubber.scrubbed))
+
+    def _keep_file(self, file: Path, path: str) -> None:
+        if not file.exists() and not file.is_symlink():
+            raise NotFound(f"no file {str(file)!r:.300} to keep as an artifact")
+        self._check_open()
+        with self._guard(f"artifact {path}"):
+            journal = self._journal
+            if journal is not None:
+                journal.append(artifact_event(path, journal.content.put_file(file)))
+
+    def _keep_bytes(self, data: bytes, path: str) -> None:
+        layout.check_artifact_path(path)
+        self._check_open()
+        with self._guard(f"artifact {path}"):
+            journal = self._journal
+            if journal is not None:
+                journal.append(artifact_event(path, journal.content.put_bytes(data)))
+
+    def _append(self, event: Event) -> None:
+        self._check_open()
+        with self._guard(str(event["kind"])):
+            if self._journal is not None:
+                self._journal.append(event)
+
+    def _decide(self, decide: Callable[[Draft], Event | None]) -> None:
+        self._check_open()
+        with self._guard("params"):
+            if self._journal is not None:
+                self._journal.decide(decide)
+
+    def _check_open(self) -> None:
+        if self.ended:
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Raise the Conflict that recording after the run's end gets."""
+        raise Conflict(
+            f"run {self.name} has ended; nothing more can be recorded in it",
+            hint=f'gittrack.start_run(run_id="{self.id}")',
+        )
+
+    @contextmanager
+    def _guard(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, StoreFailed) as error:
+            self._report_fault(what, error)
+
+    def _report_fault(self, what: str, error: Exception) -> None:
+        """Say once, loudly, that recording failed, and note it in the run if that is still possible."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"gittrack could not record {what} of run {self.name}: {error}. Training goes on; the run is marked "
+                "incomplete.",
+                TrackingWarning,
+                stacklevel=4,
+            )
+            if self._journal is not None:
+                try:
+                    self._journal.append(incomplete_event(f"{what}: {error}"))
+                except OSError:
+                    return
+
+
+class MetricSink(Protocol):
+    """Where metrics go: a journal; nowhere, when no run could be started; or a refusal, when the run has ended."""
+
+    def log(self, metrics: MetricValues, step: int | None, timestamp: int | None, /) -> None:
+        """Take a row."""
+
+    def log_one(self, key: str, value: SupportsFloat, step: int | None, timestamp: int | None, /) -> None:
+        """Take a value."""
+
+
+class _Dropped:
+    def log(self, *_: object) -> None:
+        """Drop a row."""
+
+    log_one = log
+
+
+class _Ended:
+    def __init__(self, run: ActiveRun) -> None:
+        self._run = run
+
+    def log(self, *_: object) -> None:
+        """Refuse a row."""
+        self._run.refuse()
+
+    log_one = log
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory.strip('/')}/{name}" if directory.strip("/") else name
+
+
+def _final_status(status: str | Status) -> Status:
+    known = {"FINISHED": Status.FINISHED, "FAILED": Status.FAILED, "KILLED": Status.KILLED}
+    try:
+        return known[str(status).upper()]
+    except KeyError:
+        raise InvalidInput(f"a run ends FINISHED, FAILED or KILLED, not {status!r:.60}") from None
+
+
+def _microseconds(timestamp: Any) -> int:
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise InvalidInput(f"a timestamp needs a time zone: {timestamp!r}", hint="datetime.now(timezone.utc)")
+        delta = timestamp - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int):
+        raise InvalidInput(f"a timestamp is UTC microseconds (int) or an aware datetime, not {timestamp!r:.60}")
+    return timestamp

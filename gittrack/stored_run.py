@@ -1,0 +1,282 @@
+"""What reading gives: the handle of one recorded run, and a table of several.
+
+Points and contents are read when asked for. Knows nothing of how a run is found or written.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, overload
+
+from .canonical import format_time, spell_float
+from .errors import NotFound
+from .model import Failure, Input, MetricSummary, Pointer, Scalar, Snapshot, SourceLink, Status
+from .snapshot import run_record, summary_record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class RunReader(Protocol):
+    """Where a run's points and contents come from: the store, or the journal of a live run."""
+
+    def read_points(self, metric: str | None) -> pa.Table:
+        """Return the points of one metric, or of all: columns metric, step, timestamp, value."""
+
+    def find_content(self, pointer: Pointer) -> Path | None:
+        """Return the local file that holds an artifact's content, if it is here."""
+
+
+class StoredRun:
+    """A recorded run, as it stood when it was read.
+
+    Times are UTC microseconds. `commit` is the commit that speaks for the run, None for a live run without one. `live`
+    tells that a process is recording it right now.
+    """
+
+    def __init__(self, snapshot: Snapshot, reader: RunReader, *, commit: str | None, live: bool = False) -> None:
+        self.snapshot = snapshot
+        self.commit = commit
+        self.live = live
+        self._reader = reader
+
+    @property
+    def id(self) -> str:
+        """The run's 32 hex digits."""
+        return self.snapshot.run.id
+
+    @property
+    def name(self) -> str:
+        """The run's human name, such as `brave-otter-41`."""
+        return self.snapshot.run.name
+
+    @property
+    def experiment(self) -> str:
+        """The slug of the run's experiment."""
+        return self.snapshot.run.experiment
+
+    @property
+    def revision(self) -> int:
+        """Which snapshot of the run this is, counted from 1."""
+        return self.snapshot.run.revision
+
+    @property
+    def status(self) -> Status:
+        """RUNNING, FINISHED, FAILED or KILLED."""
+        return self.snapshot.run.status
+
+    @property
+    def started(self) -> int:
+        """When the run began, in UTC microseconds."""
+        return self.snapshot.run.started
+
+    @property
+    def ended(self) -> int | None:
+        """When the run ended, in UTC microseconds; None while it runs."""
+        return self.snapshot.run.ended
+
+    @property
+    def duration(self) -> int | None:
+        """How long the run took, in microseconds; None while it runs."""
+        return None if self.ended is None else self.ended - self.started
+
+    @property
+    def params(self) -> Mapping[str, Scalar]:
+        """The run's inputs, typed."""
+        return self.snapshot.params
+
+    @property
+    def summary(self) -> Mapping[str, MetricSummary]:
+        """Per metric: count, first, last, min, max, mean, and the steps of first, last, min and max."""
+        return self.snapshot.summary
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return {metric: summary.last for metric, summary in self.snapshot.summary.items()}
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The run's tags."""
+        return self.snapshot.run.tags
+
+    @property
+    def note(self) -> str:
+        """The run's note, as written."""
+        return self.snapshot.run.note
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the run this one is nested under, if any."""
+        return self.snapshot.run.parent
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that ran, secrets replaced."""
+        return self.snapshot.run.command
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The data files and directories the run read, with their digests."""
+        return self.snapshot.run.inputs
+
+    @property
+    def failure(self) -> Failure | None:
+        """The exception that ended the run, if one did."""
+        return self.snapshot.run.failure
+
+    @property
+    def source(self) -> SourceLink:
+        """The code that ran."""
+        return self.snapshot.run.source
+
+    @property
+    def environment(self) -> Mapping[str, object]:
+        """Python, platform, hardware and packages, JSON-ready."""
+        return self.snapshot.environment
+
+    @property
+    def removed(self) -> int | None:
+        """When the run was marked removed, in UTC microseconds, or None."""
+        return self.snapshot.run.removed
+
+    def series(self, metric: str | None = None) -> pa.Table:
+        """Return a metric's points as a table of step int64, timestamp (us, UTC) and value float64, sorted.
+
+        Without `metric`, the points of all metrics, with a first column metric (dictionary<string>). Raises NotFound
+        for a metric the run does not have.
+        """
+        if metric is not None and metric not in self.summary:
+            known = ", ".join(sorted(self.summary)) or "none"
+            raise NotFound(f"run {self.name} has no metric {metric!r} (it has: {known:.300})")
+        table = self._reader.read_points(metric)
+        return table if metric is None else table.select(["step", "timestamp", "value"])
+
+    def artifacts(self) -> Mapping[str, Pointer]:
+        """Return the run's artifacts: their paths, and the sha256 and size of each one's content."""
+        return self.snapshot.artifacts
+
+    def artifact_file(self, path: str) -> Path:
+        """Return the local file with an artifact's content, to be read only; raises NotFound where it is not here."""
+        pointer = self.snapshot.artifacts.get(path)
+        if pointer is None:
+            raise NotFound(f"run {self.name} has no artifact {path!r:.200}", hint=f"gittrack artifact ls {self.name}")
+        file = self._reader.find_content(pointer)
+        if file is None:
+            raise NotFound(
+                f"the content of artifact {path!r:.200} ({pointer.size} bytes, sha256 {pointer.oid[:12]}…) is not on "
+                "this machine",
+                hint="git lfs fetch --all",
+            )
+        return file
+
+    def open_artifact(self, path: str) -> BinaryIO:
+        """Open an artifact's content for reading, as bytes; raises NotFound where it is not here."""
+        return self.artifact_file(path).open("rb")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as JSON-ready values: times as ISO 8601 UTC, non-finite numbers as "NaN" and the like."""
+        record = run_record(self.snapshot.run)
+        record.pop("format")
+        record["commit"] = self.commit
+        record["live"] = self.live
+        record["duration"] = None if self.duration is None else self.duration / 1e6
+        record["params"] = {
+            key: spell_float(value) if isinstance(value, float) else value for key, value in sorted(self.params.items())
+        }
+        record["summary"] = {metric: summary_record(value) for metric, value in sorted(self.summary.items())}
+        record["artifacts"] = {path: vars(pointer) for path, pointer in sorted(self.snapshot.artifacts.items())}
+        record["environment"] = self.environment
+        return record
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} {self.id[:8]} {self.experiment} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        facts = {"experiment": self.experiment, "status": str(self.status), "started": format_time(self.started)}
+        sections = [_html_table(f"{self.name} ({self.id[:8]})", facts)]
+        sections.append(_html_table("params", dict(sorted(self.params.items()))))
+        sections.append(_html_table("metrics", dict(sorted(self.metrics.items()))))
+        sections.append(_html_table("artifacts", {path: p.size for path, p in sorted(self.snapshot.artifacts.items())}))
+        return "".join(section for section in sections if section)
+
+
+class RunTable(Sequence[StoredRun]):
+    """Several runs, newest first, as a sequence, an Arrow table or a pandas frame."""
+
+    def __init__(self, runs: Iterable[StoredRun]) -> None:
+        self._runs = tuple(runs)
+
+    @overload
+    def __getitem__(self, index: int) -> StoredRun: ...
+    @overload
+    def __getitem__(self, index: slice) -> RunTable: ...
+    def __getitem__(self, index: int | slice) -> StoredRun | RunTable:
+        return RunTable(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[StoredRun]:
+        return iter(self._runs)
+
+    def __repr__(self) -> str:
+        return f"<RunTable of {len(self)} runs>"
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """Return one flat mapping a run: its attributes, `params.*`, `metrics.*` (last values) and `tags.*`."""
+        return [_flatten(run) for run in self._runs]
+
+    def to_arrow(self) -> pa.Table:
+        """Return the runs as an Arrow table: a typed column for each attribute, `params.*`, `metrics.*` and `tags.*`.
+
+        A param that has different types in different runs becomes a column of strings; times are timestamp(us, UTC).
+        """
+        from .table import build_run_table
+
+        return build_run_table(self.to_rows())
+
+    def to_pandas(self) -> Any:
+        """Return the runs as a pandas DataFrame; needs pandas."""
+        return self.to_arrow().to_pandas()
+
+    def _repr_html_(self) -> str:
+        rows = self.to_rows()
+        columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("ended", "commit")))
+        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{_html_value(row.get(column, ''))}</td>" for column in columns) + "</tr>"
+            for row in rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _flatten(run: StoredRun) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": run.id,
+        "name": run.name,
+        "experiment": run.experiment,
+        "status": str(run.status),
+        "started": run.started,
+        "ended": run.ended,
+        "commit": run.commit,
+    }
+    row.update((f"params.{key}", value) for key, value in sorted(run.params.items()))
+    row.update((f"metrics.{key}", value) for key, value in sorted(run.metrics.items()))
+    row.update((f"tags.{key}", value) for key, value in sorted(run.tags.items()))
+    return row
+
+
+def _html_table(caption: str, entries: Mapping[str, object]) -> str:
+    if not entries:
+        return ""
+    rows = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{_html_value(value)}</td></tr>" for key, value in entries.items()
+    )
+    return f"<table><caption>{html.escape(caption)}</caption>{rows}</table>"
+
+
+def _html_value(value: object) -> str:
+    return html.escape(f"{value:.6g}" if isinstance(value, float) else str(value))

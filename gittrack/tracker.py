@@ -1,0 +1,362 @@
+"""The one door to recorded runs: load, list, find and edit them, and commit what dead processes left behind.
+
+Every reader and writer above this layer goes through `Tracker`. Knows nothing of terminals or of a live run's hot path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from time import time_ns
+from types import TracebackType
+
+from . import checkpoint, layout
+from .address import Candidate, choose_run
+from .content import ContentStore
+from .draft import attributes_event, merge_tags, tags_event
+from .errors import Conflict, GittrackError, InvalidInput, NotFound, StoreFailed
+from .history import Branch, History, Revision
+from .journal import JournalWriter, list_journals
+from .model import Experiment, Run, Snapshot, SourceLink
+from .readers import CommitReader, load_live_run
+from .repository import Repository, find_repository, get_repository
+from .revision import Stamp, append_experiment, append_run, stage_snapshot
+from .settings import Settings, load_settings
+from .source import copy_source
+from .store import Commit, Store, open_store, read_identity
+from .stored_run import RunTable, StoredRun
+
+
+class Tracker:
+    """The runs and experiments of one store. Use it as a context manager, or close it.
+
+    `recovered` lists the runs of dead processes that opening it committed; `damaged` collects the records met while
+    reading that could not be read: those runs are passed over, the others are served.
+    """
+
+    def __init__(self, repository: Repository, settings: Settings, *, code: Repository | None) -> None:
+        self.repository = repository
+        self.settings = settings
+        self.code = code
+        self.store: Store = open_store(repository)
+        self.history = History(self.store, settings.namespace)
+        self.content = ContentStore.of(repository)
+        self.recovered: list[StoredRun] = []
+        self.damaged: list[GittrackError] = []
+        self._snapshots: dict[str, Snapshot] = {}
+
+    @classmethod
+    def open(cls, directory: Path | None = None, *, store: str | Path | None = None, recover: bool = True) -> Tracker:
+        """Open the store for the repository that `directory` (the current one, where None) stands in.
+
+        `store` names another repository that holds the runs; the setting `gittrack.store` does so otherwise. With
+        `recover`, journals of dead processes are committed first. Raises NotFound outside of any repository.
+        """
+        directory = Path.cwd() if directory is None else directory
+        code = find_repository(directory)
+        settings = load_settings(code, environ=os.environ, directory=directory)
+        chosen = store if store is not None else settings.store
+        repository = get_repository(directory if chosen is None else directory / Path(chosen).expanduser())
+        tracker = cls(repository, settings, code=code)
+        if recover:
+            tracker.recover()
+        return tracker
+
+    def close(self) -> None:
+        """Release the store's files."""
+        self.store.close()
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get_run(self, ref: str, *, experiment: str | None = None) -> StoredRun:
+        """Return the run meant by an id prefix (4 digits or more), a name, a commit prefix, `latest` or `latest~2`.
+
+        Raises NotFound, Ambiguous with its candidates, or Corrupt where the run's record is damaged.
+        """
+        branches = self._list_branches(experiment)
+        live = self._list_live(experiment)
+        revisions = {entry.trailers.run_id: entry for branch in branches for entry in branch.revisions}
+        candidates = {run_id: _candidate(entry) for run_id, entry in revisions.items()}
+        candidates.update((run.id, _live_candidate(run)) for run in live)
+        chosen = choose_run(ref, list(candidates.values())).id
+        return next((run for run in live if run.id == chosen), None) or self._load(revisions[chosen])
+
+    def list_runs(self, experiment: str | None = None, *, removed: bool = False, limit: int | None = None) -> RunTable:
+        """Return the runs of an experiment, or of all, newest start first; live runs are among them as RUNNING.
+
+        Removed runs, and the runs of removed experiments, are left out unless `removed`. A run whose record is damaged
+        is passed over and named in `damaged`.
+        """
+        live = {run.id: run for run in self._list_live(experiment) if removed or run.removed is None}
+        revisions = [
+            entry
+            for branch in self._list_branches(experiment)
+            if removed or experiment is not None or branch.experiment.removed is None
+            for entry in branch.revisions
+            if entry.trailers.run_id not in live and (removed or not entry.trailers.removed)
+        ]
+        entries: list[tuple[int, str, Callable[[], StoredRun]]] = [
+            (entry.trailers.started, entry.trailers.run_id, lambda entry=entry: self._load(entry))  # type: ignore[misc]
+            for entry in revisions
+        ]
+        entries += [(run.started, run.id, lambda run=run: run) for run in live.values()]  # type: ignore[misc]
+        entries.sort(key=lambda entry: entry[:2], reverse=True)
+        runs: list[StoredRun] = []
+        for _, _, load in entries:
+            if limit is not None and len(runs) >= limit:
+                break
+            try:
+                runs.append(load())
+            except GittrackError as error:
+                self.damaged.append(error)
+        return RunTable(runs)
+
+    def list_revisions(self, run_id: str) -> list[StoredRun]:
+        """Return every visible revision of a run (a whole id), the one that speaks for it first."""
+        for branch in self.history.list_branches():
+            if any(entry.trailers.run_id == run_id for entry in branch.revisions):
+                return [self._load(entry) for entry in self.history.list_run_revisions(branch.slug, run_id)]
+        raise NotFound(f"no run {run_id!r:.100}", hint="gittrack ls")
+
+    def edit_run(
+        self,
+        ref: str,
+        *,
+        name: str | None = None,
+        note: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        removed: bool | None = None,
+    ) -> StoredRun:
+        """Change what is said about a run and return it: its next revision, or an entry in a live run's journal.
+
+        A tag whose value is None is taken off. `removed` marks the run removed now, or restores it; nothing is
+        deleted. Atomic: the change is on disk when this returns.
+        """
+        for key in tags or {}:
+            layout.check_key(key, kind="tag")
+        if name is not None:
+            layout.check_key(name, kind="run")
+        found = self.get_run(ref)
+        now = time_ns() // 1000
+        changed = _change_run(found.snapshot.run, name=name, note=note, tags=tags, removed=removed, now=now)
+        if found.live:
+            self._edit_live(changed, tags or {})
+        elif changed != found.snapshot.run:
+            self._write_revision(found, changed, now)
+        return self.get_run(found.id)
+
+    def list_experiments(self, *, removed: bool = False) -> list[Experiment]:
+        """Return the experiments, sorted by slug; the removed ones too with `removed`."""
+        found = {branch.slug: branch.experiment for branch in self._list_branches(None)}
+        for run in self._list_live(None):
+            found.setdefault(run.experiment, Experiment(run.experiment, run.experiment, created=run.started))
+        return [found[slug] for slug in sorted(found) if removed or found[slug].removed is None]
+
+    def get_experiment(self, name: str) -> Experiment:
+        """Return the experiment of a name or slug; raises NotFound."""
+        slug = layout.make_slug(name)
+        for experiment in self.list_experiments(removed=True):
+            if experiment.slug == slug:
+                return experiment
+        raise NotFound(f"no experiment {name!r:.100}", hint="gittrack experiment ls")
+
+    def count_runs(self, slug: str, *, removed: bool = False) -> int:
+        """Return how many runs an experiment has, live ones included."""
+        ids = {run.id for run in self._list_live(slug)}
+        for branch in self._list_branches(slug):
+            ids.update(entry.trailers.run_id for entry in branch.revisions if removed or not entry.trailers.removed)
+        return len(ids)
+
+    def create_experiment(
+        self, name: str, *, description: str = "", tags: Mapping[str, str] | None = None
+    ) -> Experiment:
+        """Create an experiment and return it; raises Conflict where one with the same slug exists."""
+        slug = layout.make_slug(name)
+        layout.check_key(name, kind="experiment")
+        now = time_ns() // 1000
+
+        def make(known: Experiment | None) -> Experiment:
+            if known is not None:
+                raise Conflict(f"experiment {known.name!r} exists already", hint=f"gittrack experiment show {slug}")
+            return Experiment(slug, name, description=description, tags=dict(tags or {}), created=now)
+
+        return append_experiment(self.history, slug, self.make_stamp(now), change=make)
+
+    def edit_experiment(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        removed: bool | None = None,
+    ) -> Experiment:
+        """Change what is said about an experiment and return it. Its slug, and so its branch, stays as it is."""
+        if new_name is not None:
+            layout.check_key(new_name, kind="experiment")
+        slug = self.get_experiment(name).slug
+        now = time_ns() // 1000
+
+        def change(known: Experiment | None) -> Experiment:
+            known = known or Experiment(slug, slug, revision=0, created=now)
+            return replace(
+                known,
+                revision=known.revision + 1,
+                name=known.name if new_name is None else new_name,
+                description=known.description if description is None else description,
+                tags=merge_tags(known.tags, tags or {}),
+                removed=_change_removed(known.removed, removed, now),
+            )
+
+        return append_experiment(self.history, slug, self.make_stamp(now), change=change)
+
+    def diff_source(self, old: StoredRun, new: StoredRun, *, arguments: tuple[str, ...] = ()) -> bytes:
+        """Return `git diff` from one run's source tree to another's; empty where they are the same.
+
+        `arguments` are options of git diff, such as `--stat`. Raises InvalidInput for an argument that is no option,
+        NotFound where a run has no source.
+        """
+        from .git import Git
+
+        if any(not argument.startswith("-") or argument == "--" for argument in arguments):
+            raise InvalidInput(f"not options of git diff: {arguments!r}")
+        trees = []
+        for run in (old, new):
+            if run.source.tree is None:
+                raise NotFound(f"run {run.name} has no source: it was recorded outside of a repository")
+            trees.append(run.source.tree)
+        if trees[0] == trees[1]:
+            return b""
+        git = Git(self.repository.git_directory)
+        return git.run("diff", "--no-ext-diff", "--no-textconv", *arguments, *trees, "--")
+
+    def protect_source(self, run_id: str, tree: str) -> None:
+        """Keep a live run's source tree from being pruned, by a ref of its own, until its commit takes over."""
+        self.store.move_ref(layout.live_ref(run_id), old=None, new=tree, message="gittrack: live run")
+
+    def resolve_source(self, source: SourceLink) -> SourceLink:
+        """Return a source link with its tree, after making sure that the store has every object of it."""
+        if self.code is None or self.code.common_directory == self.repository.common_directory:
+            return checkpoint.resolve_source(self.store, source)
+        with closing(open_store(self.code)) as code:
+            source = checkpoint.resolve_source(code, source)
+        if source.tree is not None:
+            copy_source(self.code, self.repository, source.tree)
+        return source
+
+    def recover(self) -> list[StoredRun]:
+        """Commit the journals of dead processes, and return those runs. Safe to repeat, and beside other processes.
+
+        A store that cannot be written (read-only, full) leaves the journals as they are for a later command.
+        """
+        found = []
+        for directory in list_journals(self.repository.common_directory):
+            try:
+                commit = checkpoint.recover_journal(self.history, self.content, directory, self.make_stamp)
+            except (StoreFailed, OSError):
+                continue
+            except GittrackError as error:
+                self.damaged.append(error)
+                continue
+            if commit is not None:
+                found.append(self._load_commit(commit))
+        self.recovered += found
+        return found
+
+    def _list_branches(self, experiment: str | None) -> list[Branch]:
+        if experiment is None:
+            branches = self.history.list_branches()
+        else:
+            slug = layout.make_slug(experiment)
+            live = any(run.experiment == slug for run in self._list_live(None))
+            tips = self.history.find_tips()
+            if slug not in tips and not live:
+                raise NotFound(f"no experiment {experiment!r:.100}", hint="gittrack experiment ls")
+            branches = [self.history.get_branch(slug, tips=tips[slug])] if slug in tips else []
+        self.damaged += [error for branch in branches for error in branch.damaged if error not in self.damaged]
+        return branches
+
+    def _list_live(self, experiment: str | None) -> list[StoredRun]:
+        slug = None if experiment is None else layout.make_slug(experiment)
+        runs = []
+        for directory in list_journals(self.repository.common_directory):
+            run = load_live_run(self.history, self.content, directory)
+            if run is not None and (slug is None or run.experiment == slug):
+                runs.append(run)
+        return runs
+
+    def _load(self, entry: Revision) -> StoredRun:
+        return self._load_commit(entry.commit)
+
+    def _load_commit(self, commit: Commit) -> StoredRun:
+        snapshot = self._snapshots.get(commit.id)
+        if snapshot is None:
+            snapshot = self._snapshots[commit.id] = self.history.load_snapshot(commit)
+        return StoredRun(snapshot, CommitReader(self.history, self.content, commit), commit=commit.id)
+
+    def _edit_live(self, changed: Run, tags: Mapping[str, str | None]) -> None:
+        journal = JournalWriter.join(self.repository, changed.id)
+        try:
+            journal.append(attributes_event(name=changed.name, note=changed.note, removed=changed.removed))
+            if tags:
+                journal.append(tags_event(tags))
+        finally:
+            journal.close()
+
+    def _write_revision(self, found: StoredRun, changed: Run, now: int) -> None:
+        commit = self.store.get_commit(found.commit or "")
+        changed = replace(changed, revision=found.revision + 1)
+        source = self.store.find_entry(commit.tree, layout.SOURCE_DIRECTORY)
+        staged = stage_snapshot(
+            self.store,
+            replace(found.snapshot, run=changed),
+            parts=self.history.find_parts(commit),
+            source=None if source is None else source.id,
+        )
+        append_run(self.history, staged, self.make_stamp(now))
+
+    def make_stamp(self, now: int) -> Stamp:
+        """Return who commits, as the user's Git is set up, at `now` (UTC microseconds)."""
+        return Stamp(read_identity(self.repository), now)
+
+
+def _candidate(entry: Revision) -> Candidate:
+    said = entry.trailers
+    return Candidate(said.run_id, said.name, said.experiment, said.started, said.removed, entry.commit.id)
+
+
+def _live_candidate(run: StoredRun) -> Candidate:
+    return Candidate(run.id, run.name, run.experiment, run.started, run.removed is not None, run.commit)
+
+
+def _change_run(
+    run: Run,
+    *,
+    name: str | None,
+    note: str | None,
+    tags: Mapping[str, str | None] | None,
+    removed: bool | None,
+    now: int,
+) -> Run:
+    return replace(
+        run,
+        name=run.name if name is None else name,
+        note=run.note if note is None else note,
+        tags=merge_tags(run.tags, tags or {}),
+        removed=_change_removed(run.removed, removed, now),
+    )
+
+
+def _change_removed(known: int | None, removed: bool | None, now: int) -> int | None:
+    if removed is None:
+        return known
+    return (known or now) if removed else None
