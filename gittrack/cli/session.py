@@ -1,0 +1,57 @@
+"""Owns one command line's state: what the global options said, the terminal, the present time, the open store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from time import time_ns
+from typing import TYPE_CHECKING
+
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from ..tracker import Tracker
+
+JSON_VERSION = 1
+
+
+class Session:
+    """What every command is given, as click's context object.
+
+    `store` is what `--store` said, or None. `-C` has no place here: it moved the process when it was parsed, as git's
+    does.
+    """
+
+    def __init__(self) -> None:
+        self.store: str | None = None
+        self.debug = False
+        self.terminal = Terminal()
+
+    @cached_property
+    def now(self) -> int:
+        """The time this command began, in UTC microseconds."""
+        return time_ns() // 1000
+
+    @contextmanager
+    def open_tracker(self, *, recover: bool = True) -> Iterator[Tracker]:
+        """Open the store, and say on standard error which dead runs were recovered and which records are damaged."""
+        from ..tracker import Tracker
+
+        with Tracker.open(store=self.store, recover=recover) as tracker:
+            for run in tracker.recovered:
+                self.terminal.note(
+                    f"recovered run {run.name} ({run.id[:8]}): its process died; it is kept as {run.status}"
+                )
+            try:
+                yield tracker
+            finally:
+                for problem in tracker.damaged:
+                    self.terminal.warn(problem.message, hint=problem.hint)
+
+    def write_json(self, key: str, value: object, **more: object) -> None:
+        """Write one JSON document to standard output: `{"gittrack": 1, key: value}`."""
+        from .text import encode_json
+
+        document: Mapping[str, object] = {"gittrack": JSON_VERSION, key: value, **more}
+        self.terminal.write([encode_json(document)])
