@@ -158,13 +158,14 @@ def test_a_shell_is_found_in_every_module(package: Callable[..., Path], value: s
     ],
 )
 def test_a_read_of_the_environment_is_found(package: Callable[..., Path], text: str) -> None:
-    assert len(check_environment(package({"tracker.py": text, "settings.py": text}))) == 1
+    assert len(check_environment(package({"sync.py": text, "git.py": text}))) == 1
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "import os\n",
+        "import os\nos.listdir('.')\n",
+        "from os import listdir\n",
         "from time import time\n",
         "open('a')\n",
         "def f(clock):\n    return clock.now()\n",
