@@ -1,0 +1,109 @@
+"""Owns what it takes for a file to be on disk: synced before it gets its name, its directory synced after, readable to
+those who share the repository.
+
+Knows nothing of what the files hold.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What `core.sharedRepository` adds to the permissions of new files and directories, or sets where it is octal."""
+
+    bits: int = 0
+    exact: bool = False
+
+    def apply(self, path: Path) -> None:
+        """Give a file or directory that was just created the permissions the setting asks for."""
+        if not self.bits:
+            return
+        mode = stat.S_IMODE(old := os.stat(path).st_mode)
+        bits = self.bits if mode & 0o200 else self.bits & ~0o222
+        if stat.S_ISDIR(old):
+            bits |= (bits & 0o444) >> 2
+            bits |= stat.S_ISGID if bits & 0o060 else 0
+        wanted = (mode & ~0o777) | bits if self.exact else mode | bits
+        if wanted != mode:
+            os.chmod(path, wanted)
+
+
+def parse_sharing(value: str | None) -> Sharing:
+    """Return what a value of `core.sharedRepository` means; None, and a word that git does not know: nothing shared."""
+    word = (value or "").strip().lower()
+    if re.fullmatch("0[0-7]{3}", word):
+        return Sharing(int(word, 8) | 0o600, exact=True)
+    if word in ("group", "true", "yes", "on", "1"):
+        return Sharing(0o660)
+    return Sharing(0o664) if word in ("all", "world", "everybody", "2") else Sharing()
+
+
+def sync_directory(path: Path) -> None:
+    """Return when the names in a directory are on disk; a directory that is gone has none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Return when a file's bytes are on disk; a file that is gone has none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directories(path: Path, *, sharing: Sharing = Sharing()) -> list[Path]:
+    """Create path and what is missing above it; return the directories whose names changed, outermost first.
+
+    Those are what has to be synced for the new directories to be found again. Safe beside others doing the same.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    changed = []
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            continue
+        sharing.apply(directory)
+        changed.append(directory.parent)
+    return changed
+
+
+def write_synced(path: Path, chunks: Iterable[bytes], *, temporary: Path, mode: int, sharing: Sharing) -> None:
+    """Write chunks to path so that nobody, not even after a power cut, sees less than all of them under that name.
+
+    `temporary` is a new name on the same file system; it is gone afterwards, whatever happens. An existing path is
+    replaced. The new name itself is on disk once its directory is synced. Raises OSError.
+    """
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        sharing.apply(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
