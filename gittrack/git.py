@@ -37,16 +37,16 @@ DURABLE = ("-c", "core.fsync=objects,pack-metadata,reference", "-c", "core.fsync
 
 # Of the inherited GIT_* variables only those are passed on that say how the user's git works. All others say which
 # repository, index or object directory some outer git command is busy with, or change the output we read.
-_KEPT_VARIABLES = re.compile(
+_KEPT_VARIABLES = (
     r"GIT_(CONFIG_.*|SSH.*|ASKPASS|TERMINAL_PROMPT|SSL_.*|PROXY.*|HTTP_.*|CURL_.*|TRACE.*|TR2.*|AUTHOR_.*|COMMITTER_.*"
     r"|EXEC_PATH|ALLOW_PROTOCOL)"
 )
 _ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
 
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_ESCAPE_SEQUENCE = re.compile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)")
-_USERINFO = re.compile(r"(https?://)[^/@\s]+@")
-_DEPRECATION = re.compile(r"^warning: core\.fsyncObjectFiles is deprecated.*\n?", re.MULTILINE)
+_CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+_ESCAPE_SEQUENCE = "\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)"
+_USERINFO = r"(https?://)[^/@\s]+@"
+_DEPRECATION = r"(?m)^warning: core\.fsyncObjectFiles is deprecated.*\n?"
 _MAX_ERROR_LENGTH = 4000
 
 
@@ -200,7 +200,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GIT_") or _KEPT_VARIABLES.fullmatch(name)
+        if not name.startswith("GIT_") or re.fullmatch(_KEPT_VARIABLES, name)
     }
     environment.setdefault("GIT_ALLOW_PROTOCOL", _ALLOWED_PROTOCOLS)
     environment["LC_ALL"] = "C"
@@ -215,8 +215,8 @@ def clean_text(raw: bytes) -> str:
     removed, and beyond 4000 characters only the end is kept.
     """
     text = raw.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    text = _USERINFO.sub(r"\1", _CONTROL.sub("", _ESCAPE_SEQUENCE.sub("", text.replace("\t", " "))))
-    return text.strip()[-_MAX_ERROR_LENGTH:]
+    text = re.sub(_CONTROL, "", re.sub(_ESCAPE_SEQUENCE, "", text.replace("\t", " ")))
+    return re.sub(_USERINFO, r"\1", text).strip()[-_MAX_ERROR_LENGTH:]
 
 
 def _communicate(process: subprocess.Popen[bytes], input: bytes | None) -> tuple[bytes, bytes]:
@@ -240,7 +240,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _check(args: tuple[str | bytes, ...], code: int, errors: bytes) -> None:
     if code == 0:
         return
-    said = _DEPRECATION.sub("", clean_text(errors))
+    said = re.sub(_DEPRECATION, "", clean_text(errors))
     reason = said.removeprefix("fatal: ").removeprefix("error: ") or (
         f"it ended with status {code}" if code > 0 else f"signal {-code} ended it"
     )

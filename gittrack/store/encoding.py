@@ -25,9 +25,9 @@ TREE_MODE = 0o040000
 _MODES = (FILE_MODE, EXECUTABLE_MODE, SYMLINK_MODE, GITLINK_MODE, TREE_MODE)
 
 _DIGEST_LENGTHS: Mapping[ObjectFormat, int] = {"sha1": 20, "sha256": 32}
-_PERSON = re.compile(rb"(.*) ([0-9]{1,18}) [+-][0-9]{4}", re.DOTALL)
-_ID = re.compile(rb"[0-9a-f]{40}([0-9a-f]{24})?")
-_CRUD = re.compile("[\x00-\x1f<>\x7f]+")
+_PERSON = rb"(?s)(.*) ([0-9]{1,18}) [+-][0-9]{4}"
+_ID = rb"[0-9a-f]{40}([0-9a-f]{24})?"
+_CRUD = "[\x00-\x1f<>\x7f]+"
 _LATEST_TIME = 2**62
 
 
@@ -130,8 +130,8 @@ def parse_commit(id: str, data: bytes) -> Commit:
             author = value
         elif key == b"committer" and not committer:
             committer = value
-    written, signed = _PERSON.fullmatch(author), _PERSON.fullmatch(committer)
-    if written is None or signed is None or not all(map(_ID.fullmatch, (tree, *parents))):
+    written, signed = re.fullmatch(_PERSON, author), re.fullmatch(_PERSON, committer)
+    if written is None or signed is None or not all(re.fullmatch(_ID, name) for name in (tree, *parents)):
         raise Corrupt(f"commit {id} is damaged: its tree, parents, author or committer cannot be read")
     return Commit(
         id=id,
@@ -154,4 +154,4 @@ def encode_name(name: str) -> bytes:
 
 
 def _clean_person(text: str) -> str:
-    return _CRUD.sub(" ", text).strip(" .,:;\"'\\")
+    return re.sub(_CRUD, " ", text).strip(" .,:;\"'\\")

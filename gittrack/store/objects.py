@@ -38,8 +38,8 @@ _MAX_DEPTH = 200
 _SHORTEST_PREFIX = 4
 
 # The rules of git-check-ref-format(1), for full names.
-_REF = re.compile(r"refs(/(?!\.)[^\x00-\x20\x7f~^:?*\[\\/]+)+")
-_REF_FAULT = re.compile(r"\.\.|@\{|\.lock(/|$)|\.(/|$)")
+_REF = r"refs(/(?!\.)[^\x00-\x20\x7f~^:?*\[\\/]+)+"
+_REF_FAULT = r"\.\.|@\{|\.lock(/|$)|\.(/|$)"
 
 _Files = dict[str, "bytes | TreeEntry | _Files"]
 
@@ -261,7 +261,7 @@ class Store(ABC):
 
 def check_ref(ref: str) -> str:
     """Return ref if it is a full ref name by git's rules, and raise InvalidInput otherwise."""
-    if _REF.fullmatch(ref) is None or _REF_FAULT.search(ref) or not ref.isprintable():
+    if re.fullmatch(_REF, ref) is None or re.search(_REF_FAULT, ref) or not ref.isprintable():
         raise InvalidInput(f"not a full ref name: {ref[:200]!r}")
     return ref
 
