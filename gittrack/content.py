@@ -1,0 +1,195 @@
+"""Owns the bytes of artifacts on this machine, named by their sha256, where git-lfs too keeps and looks for them.
+
+The layout is git-lfs's own: `<storage>/objects/aa/bb/<sha256>`, temporary files in `<storage>/tmp`. Knows nothing of
+runs, trees and remotes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import Corrupt, InvalidInput, NotFound, StoreFailed
+from .model import Pointer
+from .repository import Repository, read_config
+from .store.disk import make_directories, sync_directory
+
+_CHUNK = 1 << 20
+_TEMPORARY_PREFIX = "gittrack-"
+_STALE_AGE = 24 * 3600.0
+_EMPTY = Pointer(hashlib.sha256(usedforsecurity=False).hexdigest(), 0)
+
+
+class ContentStore:
+    """The content kept below one directory, such as `.git/lfs`.
+
+    What is put is on disk, whole, under its name when the method returns; nothing else is ever under such a name, not
+    after a crash, a power cut or on a full disk. Putting the same bytes again is safe, also from several processes.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._find_directory: Callable[[], Path] = lambda: directory
+
+    @classmethod
+    def of(cls, repository: Repository) -> ContentStore:
+        """Return the content store of a repository; where it is, is only looked up when that is needed."""
+        store = cls(repository.common_directory)
+        store._find_directory = partial(find_content_directory, repository)
+        return store
+
+    @cached_property
+    def directory(self) -> Path:
+        """The directory that holds `objects` and `tmp`."""
+        return self._find_directory()
+
+    def put_file(self, path: Path) -> Pointer:
+        """Keep the bytes of a regular file, and return their name.
+
+        A file that changes meanwhile is kept as it was read. Raises InvalidInput for a symbolic link, a directory, a
+        device, a pipe or a socket and for a file that may not be read, NotFound where there is none, and StoreFailed
+        where its content cannot be kept.
+        """
+        with _open_regular(path) as file:
+            return self._put(_read_chunks(file, path))
+
+    def put_bytes(self, data: bytes) -> Pointer:
+        """Keep data, and return its name; raises StoreFailed where it cannot be kept."""
+        return self._put([data])
+
+    def find(self, pointer: Pointer) -> Path | None:
+        """Return the file that holds the content, or None where none of the right size is here."""
+        path = self._path(pointer)
+        with suppress(OSError):
+            found = os.stat(path)
+            if stat.S_ISREG(found.st_mode) and found.st_size == pointer.size:
+                return path
+        if pointer == _EMPTY:  # git-lfs knows without a file what is in it
+            with suppress(StoreFailed):
+                self.put_bytes(b"")
+                return path
+        return None
+
+    def open(self, pointer: Pointer) -> BinaryIO:
+        """Return the content, open for reading; raises NotFound where it is not here. Its bytes are not checked."""
+        if pointer == _EMPTY:
+            return io.BytesIO()
+        path = self.find(pointer)
+        if path is None:
+            raise NotFound(f"the content {pointer.oid} is not on this machine", hint="gittrack pull")
+        try:
+            return open(path, "rb")
+        except OSError as error:
+            raise NotFound(f"the content {pointer.oid} cannot be read: {error.strerror or error}") from error
+
+    def verify(self, pointer: Pointer) -> None:
+        """Read the content once more; raises Corrupt where it is not what its name says, NotFound where there is none."""
+        digest = hashlib.sha256(usedforsecurity=False)
+        size = 0
+        with self.open(pointer) as file:
+            for chunk in _read_chunks(file, self._path(pointer)):
+                digest.update(chunk)
+                size += len(chunk)
+        if (digest.hexdigest(), size) != (pointer.oid, pointer.size):
+            raise Corrupt(f"the content {pointer.oid} is damaged", hint=f"rm {self._path(pointer)} && gittrack pull")
+
+    def make_temporary(self) -> Path:
+        """Return a name in the temporary directory, which exists then, that nobody else uses; raises StoreFailed."""
+        directory = self.directory / "tmp"
+        try:
+            make_directories(directory)
+            _remove_stale(directory)
+        except OSError as error:
+            raise StoreFailed(f"{directory} cannot be used: {error.strerror or error}") from error
+        return directory / f"{_TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
+
+    def _put(self, chunks: Iterable[bytes]) -> Pointer:
+        temporary = self.make_temporary()
+        try:
+            pointer = _write_hashed(temporary, chunks)
+            path = self._path(pointer)
+            changed = make_directories(path.parent)
+            # Also over a file that is there: a power cut may have left that one, written by another program, empty.
+            os.replace(temporary, path)
+            for directory in (path.parent, *reversed(changed)):
+                sync_directory(directory)
+            return pointer
+        except OSError as error:
+            raise StoreFailed(f"content cannot be kept in {self.directory}: {error.strerror or error}") from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _path(self, pointer: Pointer) -> Path:
+        if re.fullmatch("[0-9a-f]{64}", pointer.oid) is None:
+            raise InvalidInput(f"not the name of a content, 64 hex digits: {pointer.oid[:80]!r}")
+        return self.directory / "objects" / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
+
+
+def find_content_directory(repository: Repository) -> Path:
+    """Return where git-lfs keeps its content: `lfs.storage`, or `lfs`, seen from the common directory.
+
+    Asks for the Git configuration, as `read_config` does.
+    """
+    storage = read_config(repository).find("lfs.storage") or "lfs"
+    return repository.common_directory / os.path.expanduser(storage)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    # Without O_NONBLOCK the open of a pipe would wait for a writer, before it can be seen to be one.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise NotFound(f"no such file: {path}") from None
+    except (OSError, ValueError) as error:
+        kind = {errno.ELOOP: "it is a symbolic link", errno.ENXIO: "it is a socket or device"}
+        reason = kind.get(error.errno or 0, error.strerror) if isinstance(error, OSError) else str(error)
+        raise InvalidInput(f"{path} cannot be kept: {reason}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InvalidInput(f"{path} cannot be kept: it is not a regular file")
+    return os.fdopen(descriptor, "rb", buffering=0)  # read in large steps
+
+
+def _read_chunks(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _write_hashed(path: Path, chunks: Iterable[bytes]) -> Pointer:
+    """Write chunks to a new file, wait for the disk, and return what they are called."""
+    digest = hashlib.sha256(usedforsecurity=False)
+    size = 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+            size += len(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return Pointer(digest.hexdigest(), size)
+
+
+def _remove_stale(directory: Path) -> None:
+    """Remove temporary files of ours whose maker must have died: untouched for a day."""
+    oldest = time.time() - _STALE_AGE
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(_TEMPORARY_PREFIX):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.path)
