@@ -28,7 +28,7 @@ from .journal import (
 )
 from .model import SourceLink, Status
 from .revision import Stamp, append_run, stage_snapshot
-from .series import SummaryBuilder, decode_part, encode_part
+from .series import SummaryBuilder, decode_part, encode_parts
 from .store import Commit, Store, TreeEntry
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def commit_draft(
     summaries = build_summaries(history.store, previous)
     offsets = dict(previous.offsets) if previous else {}
     for table, reached in gather_tables(directory, draft, offsets=offsets):
-        parts[layout.part_path(len(parts) + 1)] = encode_part(table)
+        for part in encode_parts(table):
+            parts[layout.part_path(len(parts) + 1)] = part
         summaries.add(table)
         offsets = reached
     revision = previous.revision + 1 if previous else 1

@@ -15,7 +15,7 @@ from .draft import Draft
 from .history import History
 from .journal import gather_tables, is_live, read_draft
 from .model import Pointer
-from .series import filter_metric, merge_tables
+from .series import merge_tables, select_series
 from .store import Commit
 from .stored_run import StoredRun
 
@@ -57,8 +57,8 @@ class JournalReader:
         """Return the points of one metric, or of all, as the journal stood when it was read."""
         parts = self._previous.parts if self._previous else {}
         tables = list(read_parts(self._history.store, parts, metric=metric))
-        tables += [table if metric is None else filter_metric(table, metric) for table in self._gather()]
-        return merge_tables(tables)
+        merged = merge_tables([*tables, *self._gather()])
+        return merged if metric is None else select_series(merged, metric)
 
     def find_content(self, pointer: Pointer) -> Path | None:
         """Return the local file with an artifact's content, if it is here."""

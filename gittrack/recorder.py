@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from time import time_ns
 from types import FrameType
@@ -35,7 +36,7 @@ from .repository import Repository, find_repository, get_repository
 from .scrub import Scrubber
 from .settings import Settings, load_settings
 from .source import begin_capture
-from .store import read_identity
+from .store import Ident, read_identity
 
 if TYPE_CHECKING:
     from .tracker import Tracker
@@ -57,11 +58,16 @@ class Place:
     repository: Repository
     settings: Settings
 
+    @cached_property
+    def identity(self) -> Ident:
+        """Who records, as the user's Git is set up."""
+        return read_identity(self.code or self.repository)
+
     def open_tracker(self) -> Tracker:
         """Open the store; journals of dead processes are left as they are."""
         from .tracker import Tracker
 
-        return Tracker(self.repository, self.settings, code=self.code)
+        return Tracker(self.repository, self.settings, code=self.code, identity=self.identity)
 
 
 def find_place(store: str | Path | None = None) -> Place:
@@ -69,10 +75,8 @@ def find_place(store: str | Path | None = None) -> Place:
     directory = Path.cwd()
     code = find_repository(directory)
     settings = load_settings(code, environ=os.environ, directory=directory)
-    chosen = store if store is not None else settings.store
-    if chosen is not None:
-        return Place(directory, code, get_repository(directory / Path(chosen).expanduser()), settings)
-    return Place(directory, code, get_repository(directory), settings)
+    chosen = settings.store if store is None else directory / Path(store).expanduser()
+    return Place(directory, code, get_repository(chosen or directory), settings)
 
 
 def start_run(
@@ -238,11 +242,15 @@ def _record(
     try:
         environment = capture_environment()
         words = scrubber.argv(own_command() if command is None else command)
-        run = replace(run, user=read_identity(place.repository).name, host=socket.gethostname(), command=words)
+        run = replace(run, user=place.identity.name, host=socket.gethostname(), command=words)
     except BaseException:
         capture.cancel()
         raise
     run = replace(run, source=_keep_source(place, run, capture.finish()))
+    if capture.problem is not None:
+        reason = f"the working tree could not be captured, only its commit: {capture.problem}"
+        warnings.warn(f"gittrack: {reason}", TrackingWarning, stacklevel=4)
+        run = replace(run, incomplete=reason)
     events = [start_event(run, experiment_name=experiment_name, environment=environment, base=commit)]
     if base is not None:
         events += [params_event(base.params)] if base.params else []

@@ -34,6 +34,7 @@ from .draft import (
 )
 from .errors import Conflict, InvalidInput, NotFound, StoreFailed
 from .inputs import describe_input
+from .journal import is_live
 from .model import Failure, Status
 from .params import flatten_params
 
@@ -236,7 +237,7 @@ class ActiveRun:
         """In a forked child, become a process that joined: the parent's files and locks are let go of untouched."""
         self.owner = False
         self._commit_lock = threading.RLock()
-        if self._journal is not None:
+        if not self.ended and self._journal is not None:
             self._journal.after_fork()
 
     def __enter__(self) -> ActiveRun:
@@ -260,19 +261,22 @@ class ActiveRun:
             return
         try:
             self._report_scrubbed()
-            if not self.owner:
-                return
-            journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
-            journal.close_points()
-            with self._open_tracker() as tracker:
-                checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
-                self._commit_with(tracker)
-                checkpoint.release_source(tracker.history, journal.draft)
-            # A process that joined may still be writing: then the journal stays, and the next command settles it.
-            if journal.try_own():
-                journal.delete()
+            if self.owner:
+                journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
+                journal.close_points()
+                with self._open_tracker() as tracker:
+                    checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
+                    self._commit_with(tracker)
+                    checkpoint.release_source(tracker.history, journal.draft)
+                if journal.try_own():
+                    journal.delete()
+            ended = journal.refresh().ended
         finally:
             journal.close()
+        # Whoever leaves last settles what processes that joined wrote after the owner's end.
+        if ended and journal.directory.exists() and not is_live(journal.directory):
+            with self._open_tracker() as tracker:
+                tracker.recover()
 
     def _commit(self) -> None:
         self._report_scrubbed()
@@ -297,7 +301,7 @@ class ActiveRun:
 
     def _report_scrubbed(self) -> None:
         journal = self._journal
-        if journal is not None and set(self._scrubber.scrubbed) - set(journal.draft.run.scrubbed):
+        if journal is not None and self._scrubber.scrubbed:
             journal.append(scrubbed_event(self._scrubber.scrubbed))
 
     def _keep_file(self, file: Path, path: str) -> None:

@@ -23,7 +23,7 @@ class RunReader(Protocol):
     """Where a run's points and contents come from: the store, or the journal of a live run."""
 
     def read_points(self, metric: str | None) -> pa.Table:
-        """Return the points of one metric, or of all: columns metric, step, timestamp, value."""
+        """Return the points of all metrics, or the columns step, timestamp and value of one metric at least."""
 
     def find_content(self, pointer: Pointer) -> Path | None:
         """Return the local file that holds an artifact's content, if it is here."""

@@ -26,7 +26,7 @@ from .repository import Repository, find_repository, get_repository
 from .revision import Stamp, append_experiment, append_run, stage_snapshot
 from .settings import Settings, load_settings
 from .source import copy_source
-from .store import Commit, Store, open_store, read_identity
+from .store import Commit, Ident, Store, open_store, read_identity
 from .stored_run import RunTable, StoredRun
 
 
@@ -37,7 +37,14 @@ class Tracker:
     reading that could not be read: those runs are passed over, the others are served.
     """
 
-    def __init__(self, repository: Repository, settings: Settings, *, code: Repository | None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        settings: Settings,
+        *,
+        code: Repository | None,
+        identity: Ident | None = None,
+    ) -> None:
         self.repository = repository
         self.settings = settings
         self.code = code
@@ -46,6 +53,7 @@ class Tracker:
         self.content = ContentStore.of(repository)
         self.recovered: list[StoredRun] = []
         self.damaged: list[GittrackError] = []
+        self._identity = identity
         self._snapshots: dict[str, Snapshot] = {}
 
     @classmethod
@@ -58,8 +66,8 @@ class Tracker:
         directory = Path.cwd() if directory is None else directory
         code = find_repository(directory)
         settings = load_settings(code, environ=os.environ, directory=directory)
-        chosen = store if store is not None else settings.store
-        repository = get_repository(directory if chosen is None else directory / Path(chosen).expanduser())
+        chosen = settings.store if store is None else directory / Path(store).expanduser()
+        repository = get_repository(chosen or directory)
         tracker = cls(repository, settings, code=code)
         if recover:
             tracker.recover()
@@ -326,7 +334,9 @@ class Tracker:
 
     def make_stamp(self, now: int) -> Stamp:
         """Return who commits, as the user's Git is set up, at `now` (UTC microseconds)."""
-        return Stamp(read_identity(self.repository), now)
+        if self._identity is None:
+            self._identity = read_identity(self.code or self.repository)
+        return Stamp(self._identity, now)
 
 
 def _candidate(entry: Revision) -> Candidate:

@@ -28,10 +28,13 @@ def hermetic_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     return home
 
 
-def git(directory: Path, *args: str, stdin: bytes | None = None) -> str:
-    """Run real git in directory, fail the test where it fails, and return its output without the last newline."""
+def git(directory: Path, *args: str, stdin: bytes | None = None, ok: tuple[int, ...] = ()) -> str:
+    """Run real git in directory and return its output without the last newline.
+
+    Fails the test where git fails with an exit code that is not in `ok`.
+    """
     done = subprocess.run(["git", *args], cwd=directory, input=stdin, capture_output=True, check=False)
-    assert done.returncode == 0, f"git {' '.join(args)}: {done.stderr.decode(errors='replace')}"
+    assert done.returncode in (0, *ok), f"git {' '.join(args)}: {done.stderr.decode(errors='replace')}"
     return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
 
 

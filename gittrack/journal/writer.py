@@ -32,7 +32,7 @@ class JournalWriter:
         self.directory = directory
         self.content = ContentStore.of(repository)
         self.draft = fold_events([], run_id=directory.name, started=0)
-        self.events = EventLog(directory / EVENTS_FILE)
+        self._events: EventLog | None = EventLog(directory / EVENTS_FILE)
         self._lock: RunLock | None = lock
         self._points: PointsWriter | None = None
         self._opening = threading.RLock()
@@ -73,7 +73,6 @@ class JournalWriter:
         """Append events; each survives `kill -9` once this returns. Raises OSError, with nothing half-written."""
         for event in events:
             self.events.append(event)
-        self.refresh()
 
     def decide(self, decide: Callable[[Draft], Event | None]) -> None:
         """Append the event that `decide` returns, if any, given everything that any process has recorded so far."""
@@ -83,7 +82,6 @@ class JournalWriter:
             return decide(self.draft)
 
         self.events.append_checked(make)
-        self.refresh()
 
     def refresh(self) -> Draft:
         """Return the draft with everything in it that any process has recorded."""
@@ -115,6 +113,19 @@ class JournalWriter:
             self._lock.release()
             self._lock = None
 
+    @property
+    def events(self) -> EventLog:
+        """The journal's event log, opened anew by a forked child at its first use."""
+        with self._opening:
+            if self._events is None:
+                self._hold()
+                self._events = EventLog(self.directory / EVENTS_FILE)
+            return self._events
+
+    def _hold(self) -> None:
+        if self._lock is None:
+            self._lock = RunLock.hold_shared(self.directory / LOCK_FILE)
+
     def after_fork(self) -> None:
         """In a forked child, let go of the parent's file, mapping and lock without touching them.
 
@@ -126,8 +137,11 @@ class JournalWriter:
         if self._lock is not None:
             self._lock.abandon()
             self._lock = None
+        if self._events is not None:
+            self._events.abandon()
+            self._events = None
         self._opening = threading.RLock()
-        self.events = EventLog(self.directory / EVENTS_FILE)
+        self.draft = fold_events([], run_id=self.directory.name, started=0)
         self._bind()
 
     def _bind(self) -> None:
@@ -143,8 +157,7 @@ class JournalWriter:
 
     def _open_points(self) -> PointsWriter:
         with self._opening:
-            if self._lock is None:
-                self._lock = RunLock.hold_shared(self.directory / LOCK_FILE)
+            self._hold()
             if self._points is None:
                 name = f"{uuid.uuid4().hex[:16]}{POINTS_SUFFIX}"
                 self._points = PointsWriter(
