@@ -82,7 +82,7 @@ def _spell_exactly(value: Value) -> str:
 
 
 def format_age(moment: int, *, now: int) -> str:
-    """Return how long ago a moment was (UTC microseconds, as `now`): `12 s ago`, `3 min ago`, `5 days ago`, its date."""
+    """Return how long ago a moment was (UTC microseconds, as `now`): `12 s ago`, `5 days ago`, its date."""
     seconds = (now - moment) // _SECOND
     if -60 < seconds < 2:
         return "just now"
@@ -101,6 +101,11 @@ def format_age(moment: int, *, now: int) -> str:
 def format_moment(moment: int) -> str:
     """Return a moment as local date and time to the second, with the offset from UTC."""
     return _local(moment).strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def describe_moment(moment: int, *, now: int, interactive: bool) -> str:
+    """Return a moment for a person: local time and how long ago; for a program: UTC."""
+    return f"{format_moment(moment)} ({format_age(moment, now=now)})" if interactive else format_utc(moment)
 
 
 def format_utc(moment: int) -> str:

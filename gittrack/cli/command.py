@@ -120,6 +120,15 @@ class CommandGroup(click.Group):
         super().__init__(*args, **attributes)
         self.params = make_global_options(hidden=self.hides_global_options) + self.params
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's own options; raises InvalidInput where no command follows."""
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            raise InvalidInput(
+                f"{ctx.command_path} needs a command: {', '.join(self.list_commands(ctx))}",
+                hint=f"{ctx.command_path} --help",
+            )
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -41,10 +41,10 @@ EXIT_CODES: dict[type[BaseException], int] = {
 MEANINGS: dict[int, str] = {
     0: "it worked",
     1: "it failed for another reason than those below",
-    2: "the command line, a name or a value cannot be used; nothing was changed",
-    3: "no such run, experiment, metric, artifact or repository, or a name that fits several",
+    2: "a command line, name or value that cannot be used; nothing was changed",
+    3: "no such run, experiment, artifact or repository, or several",
     4: "the request contradicts what is recorded already",
-    5: "a repository, format or platform feature that this version does not handle",
+    5: "a repository, format or platform that this version does not handle",
     6: "stored bytes are damaged",
     7: "the store could not be written: full disk, permissions, a held lock",
     8: "the network or a remote repository failed; repeating is safe",

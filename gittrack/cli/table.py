@@ -5,6 +5,7 @@ Pure: cells in, lines out; nothing is ever wrapped. Knows nothing of runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -77,10 +78,9 @@ def _align_points(column: Column) -> Column:
 
 
 def _find_tail(text: str) -> str:
-    """Return what stands behind the decimal point's place; powers of ten and words have their own point at the end."""
-    if "e" in text or "n" in text:
-        return ""
-    return text[text.index(".") :] if "." in text else ""
+    """Return the part of a number that stands right of the units' place; all of a word stands left of it."""
+    match = re.fullmatch(r"-?[0-9]+(.*)", text)
+    return match.group(1) if match else ""
 
 
 def _fit(columns: list[Column], room: int | None, *, header: bool) -> tuple[list[Column], list[int]]:

@@ -16,6 +16,7 @@ from typing import IO
 
 import click
 
+from ..errors import GittrackError, StoreFailed
 from .text import clean
 
 # What a piece of text means, and how that looks where colours are wanted.
@@ -39,7 +40,7 @@ STYLES: dict[str, dict[str, str | bool]] = {
 
 @dataclass(frozen=True)
 class Screen:
-    """Where output goes: its width in cells (None where there is none, as in a pipe), and whether colours are wanted."""
+    """Where output goes: its width in cells (None where there is none, as in a pipe), and whether in colour."""
 
     width: int | None = None
     color: bool = False
@@ -64,16 +65,8 @@ def detect_screen(stream: IO[str]) -> Screen:
     return Screen(width=max(20, shutil.get_terminal_size().columns), color=not plain)
 
 
-def find_terminal_setting(name: str) -> str | None:
-    """Return an environment variable that says how the user's terminal programs work, such as GIT_EDITOR."""
-    return os.environ.get(name) or None
-
-
 class Terminal:
     """Standard output and standard error of this process, as they are when first used."""
-
-    def __init__(self, *, use_pager: bool = True) -> None:
-        self.use_pager = use_pager
 
     @cached_property
     def screen(self) -> Screen:
@@ -95,9 +88,9 @@ class Terminal:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
 
-    def page(self, lines: list[str]) -> None:
+    def page(self, lines: list[str], *, use_pager: bool = True) -> None:
         """Write lines to standard output, through the user's pager where a person reads them, as git does."""
-        command = self._find_pager() if self.use_pager and self.screen.interactive else None
+        command = self._find_pager() if use_pager and self.screen.interactive else None
         if command is None:
             self.write(lines)
         else:
@@ -115,6 +108,10 @@ class Terminal:
         """Say what failed, on standard error, with details on lines of their own and a command to try."""
         self._say("error", "error", text, hint, details)
 
+    def hint(self, text: str) -> None:
+        """Say what a person may do next, on standard error."""
+        self._say("hint", "heading", text, None)
+
     def _say(self, word: str, style: str, text: str, hint: str | None, details: Iterable[str] = ()) -> None:
         screen = self.error_screen
         lines = [f"{screen.paint(word + ':', style)} {clean(text)}", *(f"  {clean(line)}" for line in details)]
@@ -126,20 +123,31 @@ class Terminal:
         """Return the pager git would use: GIT_PAGER, core.pager, PAGER, less; None where that is `cat` or nothing."""
         command = os.environ.get("GIT_PAGER")
         if command is None:
-            command = _ask_git_for_pager()
+            command = _ask_git("GIT_PAGER")
         if command is None:
             command = os.environ.get("PAGER", "less")
         return None if command.strip() in ("", "cat") else command
 
 
-def _ask_git_for_pager() -> str | None:
+def edit_text(text: str) -> str | None:
+    """Let the person edit text in the editor git would use; return it, or None where it was not saved.
+
+    Raises StoreFailed where the editor cannot be started or fails.
+    """
+    editor = os.environ.get("GIT_EDITOR") or _ask_git("GIT_EDITOR")
+    try:
+        return click.edit(text, editor=editor, extension=".txt")
+    except click.ClickException as error:
+        raise StoreFailed(f"the editor failed: {error.format_message()}", hint="git config core.editor nano") from error
+
+
+def _ask_git(variable: str) -> str | None:
     from pathlib import Path
 
-    from ..errors import GittrackError
     from ..git import Git
 
     try:
-        return Git(Path.cwd()).run("var", "GIT_PAGER").decode("utf-8", "replace").strip()
+        return Git(Path.cwd()).run("var", variable).decode("utf-8", "replace").strip()
     except GittrackError:
         return None
 

@@ -38,10 +38,27 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("", _SPACES.sub(" ", _ESCAPE.sub("", text)))
 
 
+def reveal(text: str) -> str:
+    """Return one line of source code that is safe to print, what `clean` would drop made visible: `^[`, `<U+202E>`."""
+    expanded = text.expandtabs(8)
+    if expanded.isascii() and expanded.isprintable():
+        return expanded
+    return _UNSAFE.sub(_reveal_one, expanded)
+
+
+def _reveal_one(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return "^" + chr(code ^ 0x40) if code < 0x80 else f"<U+{code:04X}>"
+
+
 def clean_lines(text: str) -> list[str]:
     """Return the lines of text, each safe to print; tabs are expanded, empty lines at both ends dropped."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return [clean(line.expandtabs(8)).rstrip() for line in lines] if text.strip() else []
+    lines = [clean(line.expandtabs(8)).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    while lines and not lines[0]:
+        lines.pop(0)
+    return lines
 
 
 def encode_json(value: object) -> str:

@@ -1,0 +1,258 @@
+"""Owns the columns a list of runs can have: what each is called, what stands in it, which are telling.
+
+A column is named by an attribute (`status`), or by `params.NAME`, `metrics.NAME`, `metrics.NAME.min`, `tags.NAME`.
+Knows nothing of commands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ..compare import ABSENT, Value, align_values, find_best, guess_goal, rank_metrics
+from ..errors import InvalidInput
+from .amounts import format_age, format_duration, format_metrics, format_params, format_utc
+from .failure import find_close
+from .table import Cell, Column
+from .terminal import Screen
+from .text import clean, clip
+
+if TYPE_CHECKING:
+    from ..stored_run import StoredRun
+
+Kind = Literal["text", "moment", "duration", "status", "param", "metric"]
+
+MAX_CHOSEN_PARAMS = 8
+MAX_CHOSEN_METRICS = 6
+STATISTICS = ("count", "first", "first_step", "last", "last_step", "max", "max_step", "mean", "min", "min_step")
+
+_NAME_WIDTH = 28
+_TEXT_WIDTH = 20
+_TITLE_WIDTH = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a column's values come from. `read` gives a run's value, ABSENT where it has none."""
+
+    title: str
+    kind: Kind
+    read: Callable[[StoredRun], Value]
+    style: str = ""
+
+
+def _attribute(title: str, kind: Kind, read: Callable[[StoredRun], Value], style: str = "") -> Source:
+    return Source(title, kind, read, style)
+
+
+def _or_absent(value: str | int | None) -> Value:
+    return ABSENT if value is None or value == "" else value
+
+
+ATTRIBUTES: dict[str, Source] = {
+    "id": _attribute("RUN", "text", lambda run: run.id[:8], "id"),
+    "name": _attribute("NAME", "text", lambda run: run.name),
+    "experiment": _attribute("EXPERIMENT", "text", lambda run: run.experiment),
+    "status": _attribute("STATUS", "status", lambda run: find_status(run)),
+    "started": _attribute("STARTED", "moment", lambda run: run.started, "dim"),
+    "ended": _attribute("ENDED", "moment", lambda run: _or_absent(run.ended), "dim"),
+    "duration": _attribute("TIME", "duration", lambda run: _or_absent(run.duration)),
+    "revision": _attribute("REVISION", "param", lambda run: run.revision),
+    "commit": _attribute("COMMIT", "text", lambda run: _or_absent(run.commit and run.commit[:8]), "id"),
+    "source": _attribute("SOURCE", "text", lambda run: _or_absent(say_source(run))),
+    "branch": _attribute("BRANCH", "text", lambda run: _or_absent(run.source.branch)),
+    "user": _attribute("USER", "text", lambda run: _or_absent(run.snapshot.run.user)),
+    "host": _attribute("HOST", "text", lambda run: _or_absent(run.snapshot.run.host)),
+    "parent": _attribute("PARENT", "text", lambda run: _or_absent(run.parent and run.parent[:8]), "id"),
+    "command": _attribute("COMMAND", "text", lambda run: _or_absent(" ".join(run.command))),
+    "exit_code": _attribute("EXIT", "param", lambda run: _or_absent(run.snapshot.run.exit_code)),
+    "note": _attribute("NOTE", "text", lambda run: _or_absent(run.note)),
+    "artifacts": _attribute("ARTIFACTS", "param", lambda run: len(run.artifacts())),
+}
+
+
+def find_status(run: StoredRun) -> str:
+    """Return a run's status as one word: its own, or `removed`."""
+    return "removed" if run.removed is not None else str(run.status)
+
+
+def say_source(run: StoredRun) -> str:
+    """Return the commit a run stood on, in 8 digits, with a `+` where the files differed from it."""
+    source = run.source
+    return (source.commit[:8] + ("+" if source.dirty else "")) if source.commit else ""
+
+
+def find_source(key: str, runs: Sequence[StoredRun]) -> Source:
+    """Return the source of the column that key names.
+
+    A bare name is an attribute, else a param, a metric or a tag that one of the runs has. Raises InvalidInput with
+    the names that come close.
+    """
+    if key in ATTRIBUTES:
+        return ATTRIBUTES[key]
+    known = gather_keys(runs)
+    if key in known:
+        return _make_source(key)
+    for prefix in ("params", "metrics", "tags"):
+        if f"{prefix}.{key}" in known:
+            return _make_source(f"{prefix}.{key}")
+    for candidate in (key, f"metrics.{key}"):
+        metric, _, statistic = candidate.rpartition(".")
+        if metric in known and metric.startswith("metrics.") and statistic in STATISTICS:
+            return _make_statistic(metric.removeprefix("metrics."), statistic)
+    prefix, dot, _ = key.partition(".")
+    if dot and prefix in ("params", "metrics", "tags"):
+        return _make_source(key)
+    names = f"{', '.join(ATTRIBUTES)}, or params.NAME, metrics.NAME, tags.NAME"
+    close = find_close(key, [*ATTRIBUTES, *known, *(name.partition(".")[2] for name in known)])
+    raise InvalidInput(
+        f"no column {key!r:.100}: no such attribute, and no run has such a param, metric or tag",
+        hint=" or ".join(close) or f"one of {names}",
+    )
+
+
+def gather_keys(runs: Sequence[StoredRun]) -> list[str]:
+    """Return `params.NAME`, `metrics.NAME` and `tags.NAME` for everything that the runs have."""
+    keys = dict.fromkeys(f"params.{name}" for run in runs for name in run.params)
+    keys.update(dict.fromkeys(f"metrics.{name}" for run in runs for name in run.summary))
+    keys.update(dict.fromkeys(f"tags.{name}" for run in runs for name in run.tags))
+    return list(keys)
+
+
+def _make_source(key: str) -> Source:
+    prefix, _, name = key.partition(".")
+    if prefix == "params":
+        return Source(name, "param", lambda run: run.params.get(name, ABSENT))
+    if prefix == "tags":
+        return Source(name, "text", lambda run: run.tags.get(name, ABSENT))
+    return Source(name, "metric", lambda run: run.summary[name].last if name in run.summary else ABSENT)
+
+
+def _make_statistic(metric: str, statistic: str) -> Source:
+    return Source(
+        f"{metric}.{statistic}",
+        "metric",
+        lambda run: getattr(run.summary[metric], statistic) if metric in run.summary else ABSENT,
+    )
+
+
+def choose_columns(runs: Sequence[StoredRun], *, with_experiment: bool, first: Sequence[str] = ()) -> list[str]:
+    """Return the columns that tell these runs apart: attributes, params that differ, the main metrics.
+
+    `first` are metrics or params that must be among them, such as the one the list is sorted by.
+    """
+    params = [row.key for row in align_values([run.params for run in runs]) if row.differs] if len(runs) > 1 else []
+    if len(runs) == 1:
+        params = sorted(runs[0].params)
+    metrics = rank_metrics([run.summary for run in runs])
+    chosen = [f"params.{name}" for name in params[:MAX_CHOSEN_PARAMS]]
+    chosen += [f"metrics.{name}" for name in metrics[:MAX_CHOSEN_METRICS]]
+    wanted = [key for key in first if key not in ATTRIBUTES and key not in chosen]
+    experiment = ["experiment"] if with_experiment else []
+    extra = [key for key in first if key in ATTRIBUTES]
+    columns = ["id", "name", *experiment, "status", "started", "duration", *extra, *chosen, *wanted]
+    return list(dict.fromkeys(columns))
+
+
+def make_columns(keys: Sequence[str], runs: Sequence[StoredRun], screen: Screen, *, now: int) -> list[Column]:
+    """Return the named columns with the runs' cells. Columns given by hand and chosen ones have the same looks."""
+    sources = [find_source(key, runs) for key in keys]
+    titles = [source.title for source in sources]
+    columns = []
+    for key, source, rank in zip(keys, sources, _rank(keys, sources), strict=True):
+        title = key if titles.count(source.title) > 1 else source.title
+        columns.append(_make_column(source, title, runs, screen, rank=rank, now=now))
+    return columns
+
+
+def _rank(keys: Sequence[str], sources: Sequence[Source]) -> list[int]:
+    """Return how soon each column is left out: the run's id never, then by turns a metric and a param."""
+    fixed = {"id": 0, "status": 20, "name": 30, "experiment": 65, "started": 75, "duration": 95}
+    turns = {"metric": 10, "param": 40}
+    ranks = []
+    for key, source in zip(keys, sources, strict=True):
+        if key in fixed:
+            ranks.append(fixed[key])
+        else:
+            kind = "metric" if source.kind == "metric" else "param"
+            ranks.append(turns[kind])
+            turns[kind] = max(turns[kind], 30) + 20
+    return ranks
+
+
+def _make_column(
+    source: Source, title: str, runs: Sequence[StoredRun], screen: Screen, *, rank: int, now: int
+) -> Column:
+    values = [source.read(run) for run in runs]
+    title = clean(title)
+    if screen.interactive:
+        title = clip(title, _TITLE_WIDTH, keep="end")
+    if source.kind == "metric":
+        return _make_metric_column(source.title, title, values, rank=rank)
+    if source.kind == "status":
+        return Column(title, tuple(Cell(str(value), _find_style(str(value))) for value in values), rank=rank)
+    texts = format_values(source.kind, values, interactive=screen.interactive, now=now)
+    cells = tuple(Cell(text, source.style) for text in texts)
+    if source.kind == "param":
+        numeric = all(value is ABSENT or _is_number(value) for value in values)
+        align: Literal["left", "right", "point"] = "point" if numeric else "left"
+        return Column(title, cells, rank=rank, align=align, least=None if numeric else 6, most=_TEXT_WIDTH)
+    if source.kind == "text":
+        least = 12 if source.title == "NAME" else 8
+        return Column(title, cells, rank=rank, least=least, most=_NAME_WIDTH)
+    return Column(title, cells, rank=rank, align="right" if source.kind == "duration" else "left")
+
+
+def _find_style(status: str) -> str:
+    return status if status in ("FINISHED", "RUNNING", "FAILED", "KILLED") else "dim"
+
+
+def _make_metric_column(metric: str, title: str, values: Sequence[Value], *, rank: int) -> Column:
+    numbers = [float(value) if _is_number(value) else None for value in values]  # type: ignore[arg-type]
+    best = find_best(numbers, goal=guess_goal(metric))
+    texts = format_metrics(numbers)
+    cells = tuple(Cell(text, "best" if index in best else "") for index, text in enumerate(texts))
+    return Column(title, cells, rank=rank, align="point")
+
+
+def format_values(kind: Kind, values: Sequence[Value], *, interactive: bool, now: int) -> list[str]:
+    """Return the values of a column as texts: ages for people, UTC times for programs."""
+    if kind == "moment":
+        return ["" if not isinstance(value, int) else _say_moment(value, interactive, now) for value in values]
+    if kind == "duration":
+        return [format_duration(value) if isinstance(value, int) else "" for value in values]
+    if kind == "param":
+        return format_params(values)
+    return [clean(value) if isinstance(value, str) else "" for value in values]
+
+
+def _say_moment(moment: int, interactive: bool, now: int) -> str:
+    return format_age(moment, now=now) if interactive else format_utc(moment)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def sort_runs(runs: Sequence[StoredRun], key: str) -> list[StoredRun]:
+    """Return the runs sorted by a column, descending where key begins with `-`; equal ones keep their order.
+
+    Numbers come before text; a run that lacks the value, or has NaN, comes last either way.
+    """
+    descending = key.startswith("-")
+    source = find_source(key.lstrip("-"), runs)
+    present: list[tuple[Value, StoredRun]] = []
+    missing: list[tuple[Value, StoredRun]] = []
+    for run in runs:
+        value = source.read(run)
+        lacking = value is ABSENT or value is None or (isinstance(value, float) and math.isnan(value))
+        (missing if lacking else present).append((value, run))
+
+    def order(entry: tuple[Value, StoredRun]) -> tuple[bool, float, str]:
+        value = entry[0]
+        return (False, value, "") if isinstance(value, (int, float)) else (True, 0, str(value))
+
+    present.sort(key=order, reverse=descending)
+    return [run for _, run in present + missing]

@@ -1,0 +1,142 @@
+"""The `help` command: a command's own page, or a topic that is no command's."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..errors import NotFound
+from .columns import ATTRIBUTES
+from .command import Command, pass_session
+from .failure import MEANINGS, find_close
+from .root import COMMANDS
+from .session import JSON_VERSION, Session
+
+
+def _say_exit_codes() -> str:
+    lines = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in MEANINGS.items())
+    return f"""\
+Exit codes
+{lines}
+
+gittrack run ends as the command it ran: with its exit code, or by its signal."""
+
+
+def _say_columns() -> str:
+    return f"""\
+Columns of gittrack ls, for --columns and --sort
+
+  attributes      {", ".join(list(ATTRIBUTES)[:8])},
+                  {", ".join(list(ATTRIBUTES)[8:15])},
+                  {", ".join(list(ATTRIBUTES)[15:])}
+  params.NAME     a param
+  tags.NAME       a tag
+  metrics.NAME    a metric's last value
+  metrics.NAME.X  another figure of its summary: {", ".join(STATISTICS[:4])},
+                  {", ".join(STATISTICS[4:])}
+
+A bare name is an attribute, else a param, a metric or a tag of that name.
+--sort takes one of them, with - in front for the largest first; runs without a
+value come last."""
+
+
+_RUNS = """\
+How to name a run
+
+  3f9a1c2e        the beginning of its id, 4 digits or more
+  brave-otter-41  its name
+  8ab31e90        the beginning of a commit that holds it
+  latest          the run that started last
+  latest~2        the one two before it
+
+Where a name fits several runs they are listed, and nothing is done."""
+
+_SETTINGS = """\
+Settings
+
+  in pyproject.toml  git config           what it says
+  experiment         gittrack.experiment  the experiment of runs that name none
+  store              gittrack.store       the repository that holds the runs
+  remote             gittrack.remote      the remote that runs are shared through
+  auto-push          gittrack.autoPush    push a run when it ends
+  namespace          gittrack.namespace   where the branches are
+
+None is needed. An environment variable (GITTRACK_EXPERIMENT, GITTRACK_STORE, …)
+counts over git config, that over [tool.gittrack] in pyproject.toml. gittrack
+init prints the settings that apply here and where each comes from; with
+options, it writes them."""
+
+_JSON = f"""\
+JSON
+
+Every command that reads has --json: one document, {{"gittrack": {JSON_VERSION}, KEY: …}}. The
+number changes when a shape does; fields may be added at any time.
+
+  ls, log, recover  "runs": [RUN…]
+  show              "run": RUN; with --revisions "revisions": [RUN…]
+  compare           "comparison": {{"runs", "params": ROWS, "metrics": ROWS,
+                    "tags": ROWS, "environment": ROWS}}
+  diff              "diff": a comparison of two runs without what is equal,
+                    and "code": the text of git's diff
+  experiment ls     "experiments": [{{"slug", "name", "description", "tags",
+                    "created", "removed", "revision", "runs"}}…]
+  experiment show   "experiment": one of these
+  artifact ls       "artifacts": [{{"path", "size", "oid", "here"}}…]
+  tag, note         "tags": {{NAME: VALUE}}; "note": TEXT
+  init              "settings": {{NAME: {{"value", "from"}}}}
+  version           "versions": {{NAME: VERSION}}
+
+  RUN   {{"id", "name", "experiment", "revision", "status", "started", "ended",
+        "duration", "params", "summary", "tags", "note", "command", "source",
+        "environment", "artifacts", "commit", "live", …}}; what a run lacks is
+        left out. "summary" is {{METRIC: {{"last", "last_step", "min", "max",
+        "min_step", "max_step", "first", "first_step", "mean", "count"}}}}.
+  ROWS  {{KEY: {{"differs", "values": {{RUN_ID: VALUE}}}}}}; a run without a value
+        is not among them. Of a metric also "goal" ("min", "max" or null) and
+        "best", a list of run ids.
+
+Times are ISO 8601 UTC, durations seconds, sizes bytes. A number that is none is
+"NaN", "Infinity" or "-Infinity"."""
+
+TOPICS = {
+    "runs": ("how to name a run", _RUNS),
+    "columns": ("what gittrack ls can show and sort by", _say_columns()),
+    "settings": ("what can be set, and where", _SETTINGS),
+    "json": ("the shapes that --json prints", _JSON),
+    "exit-codes": ("what a command's exit code means", _say_exit_codes()),
+}
+
+
+def _complete_topic(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    words = {name: entry.summary for name, entry in COMMANDS.items()}
+    words.update((name, said) for name, (said, _) in TOPICS.items())
+    return [CompletionItem(word, help=said) for word, said in words.items() if word.startswith(incomplete)]
+
+
+def _find_command_help(context: click.Context, words: tuple[str, ...]) -> str:
+    """Return the help page of a command, given by the words it is called with."""
+    here = context.find_root()
+    for word in words:
+        group = here.command
+        command = group.get_command(here, word) if isinstance(group, click.Group) else None
+        if command is None:
+            close = find_close(word, [*TOPICS, *COMMANDS])
+            raise NotFound(
+                f"no command or topic {' '.join(words)!r:.100}",
+                hint=" or ".join(f"gittrack help {name}" for name in close) or "gittrack help",
+            )
+        here = click.Context(command, info_name=word, parent=here)
+    return here.get_help()
+
+
+@click.command("help", cls=Command, examples=("gittrack help json", "gittrack help experiment create"))
+@click.argument("topic", nargs=-1, metavar="[COMMAND|TOPIC]", shell_complete=_complete_topic)
+@click.pass_context
+@pass_session
+def help_command(session: Session, context: click.Context, topic: tuple[str, ...]) -> None:
+    """Explain a command or a topic.
+
+    Topics: runs, columns, settings, json, exit-codes.
+    """
+    known = TOPICS.get(topic[0]) if len(topic) == 1 else None
+    session.terminal.write([known[1] if known else _find_command_help(context, topic)])
