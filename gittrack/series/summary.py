@@ -1,0 +1,181 @@
+"""Owns metric summaries: what a series is in a few numbers, exact however its points were cut into tables.
+
+Knows tables of points, nothing of how they are stored.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..model import MetricSummary
+from .table import find_keys, find_segments, get_column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Point = tuple[int, int, float]
+
+_FRACTION_BITS = 52
+_HALF_BITS = 26
+_NOT_FINITE = 2047
+_UNIT = 1074
+
+
+def summarize(tables: Iterable[pa.Table]) -> dict[str, MetricSummary]:
+    """Return each metric's summary over the points of all tables, one table in memory at a time, sorted by metric.
+
+    The result depends on the points alone: not on how they were cut into tables, nor on the order of the tables.
+    """
+    builder = SummaryBuilder()
+    for table in tables:
+        builder.add(table)
+    return builder.build()
+
+
+class SummaryBuilder:
+    """Summaries of a run that arrives in parts: add each part's table once, in any order, and build at any time.
+
+    It keeps a few numbers a metric, so a long run that holds on to it need not read its earlier parts again at a
+    checkpoint. (A MetricSummary alone cannot be continued: its mean is rounded.)
+    Sums are exact, kept as integers; so the mean is the true mean of the points, rounded once to the nearest double,
+    and cannot overflow. It is infinite where an infinity is among the points, and NaN where both are. Where the least
+    or greatest value was reached by several points, 0.0 and -0.0 being the same value, the first of them counts.
+    """
+
+    def __init__(self) -> None:
+        self._series: dict[str, _Series] = {}
+
+    def add(self, table: pa.Table) -> None:
+        """Take the points of one table into account."""
+        sums = _sum_exactly(table)
+        for code, (name, start, length) in enumerate(find_segments(table)):
+            part = _read_series(table.slice(start, length), sums=sums[code])
+            known = self._series.get(name)
+            self._series[name] = part if known is None else known.join(part)
+
+    def build(self) -> dict[str, MetricSummary]:
+        """Return the summaries of all that was added, sorted by metric."""
+        return {name: self._series[name].summarize() for name in sorted(self._series)}
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What is known of one metric so far; `total` is the sum of its `finite` finite values, in units of 2**-1074."""
+
+    count: int
+    first: Point
+    last: Point
+    lowest: Point | None
+    highest: Point | None
+    finite: int
+    total: int
+
+    def join(self, other: _Series) -> _Series:
+        lows = [point for point in (self.lowest, other.lowest) if point is not None]
+        highs = [point for point in (self.highest, other.highest) if point is not None]
+        return _Series(
+            count=self.count + other.count,
+            first=min(self.first, other.first, key=_rank),
+            last=max(self.last, other.last, key=_rank),
+            lowest=min(lows, key=lambda point: (point[2], _rank(point)), default=None),
+            highest=min(highs, key=lambda point: (-point[2], _rank(point)), default=None),
+            finite=self.finite + other.finite,
+            total=self.total + other.total,
+        )
+
+    def summarize(self) -> MetricSummary:
+        no_number = (self.first[0], self.first[1], math.nan)
+        lowest, highest = self.lowest or no_number, self.highest or no_number
+        return MetricSummary(
+            count=self.count,
+            first=self.first[2],
+            first_step=self.first[0],
+            last=self.last[2],
+            last_step=self.last[0],
+            min=lowest[2],
+            min_step=lowest[0],
+            max=highest[2],
+            max_step=highest[0],
+            mean=self._mean(lowest[2], highest[2]),
+        )
+
+    def _mean(self, lowest: float, highest: float) -> float:
+        if math.isfinite(lowest) and math.isfinite(highest):
+            return self.total / (self.finite << _UNIT)
+        if math.isfinite(lowest):
+            return highest
+        if math.isfinite(highest) or lowest == highest:
+            return lowest
+        return math.nan
+
+
+def _rank(point: Point) -> tuple[int, int, bool, float, int]:
+    """Return the key that orders points of one metric as they stand in a table."""
+    step, timestamp, value = point
+    nan = math.isnan(value)
+    return step, timestamp, nan, 0.0 if nan else value, struct.unpack("<q", struct.pack("<d", value))[0]
+
+
+def _read_series(piece: pa.Table, *, sums: tuple[int, int]) -> _Series:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    steps, values = get_column(piece, "step"), get_column(piece, "value")
+    timestamps = get_column(piece, "timestamp").view(pa.int64())
+
+    def point(row: int) -> Point:
+        return steps[row].as_py(), timestamps[row].as_py(), values[row].as_py()
+
+    def find_point(value: pa.Scalar) -> Point | None:
+        # Where all values are NaN, the extremes are NaN or, with older versions of pyarrow, infinities: found nowhere.
+        row = pc.index(values, value).as_py()
+        return None if row < 0 else point(row)
+
+    extremes = pc.min_max(values)
+    finite, total = sums
+    return _Series(
+        count=len(values),
+        first=point(0),
+        last=point(len(values) - 1),
+        lowest=find_point(extremes["min"]),
+        highest=find_point(extremes["max"]),
+        finite=finite,
+        total=total,
+    )
+
+
+def _sum_exactly(table: pa.Table) -> list[tuple[int, int]]:
+    """Return, for each metric in order, how many of its values are finite, and their sum in units of 2**-1074.
+
+    A double is an integer of at most 53 bits times a power of two. Within each power the integers are added up in
+    halves of 27 and 26 bits, which int64 holds for billions of points; Python's integers then join the powers.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    segments = find_segments(table)
+    codes, *_, bits = find_keys(table)
+    exponent = pc.bit_wise_and(pc.shift_right(bits, _FRACTION_BITS), _NOT_FINITE)
+    fraction = pc.bit_wise_and(bits, (1 << _FRACTION_BITS) - 1)
+    whole = pc.if_else(pc.equal(exponent, 0), fraction, pc.bit_wise_or(fraction, 1 << _FRACTION_BITS))
+    whole = pc.if_else(pc.less(bits, 0), pc.negate(whole), whole)
+    high = pc.shift_right(whole, _HALF_BITS)
+    low = pc.bit_wise_and(whole, (1 << _HALF_BITS) - 1)
+    terms = pa.table({"code": codes, "exponent": exponent, "high": high, "low": low})
+    groups = terms.group_by(["code", "exponent"], use_threads=False).aggregate(
+        [("high", "sum"), ("low", "sum"), ("low", "count")]
+    )
+    finite, totals = [0] * len(segments), [0] * len(segments)
+    first_code = codes[0].as_py() if segments else 0
+    for group in groups.to_pylist():
+        if group["exponent"] == _NOT_FINITE:
+            continue
+        code = group["code"] - first_code
+        term = (group["high_sum"] << _HALF_BITS) + group["low_sum"]
+        totals[code] += term << max(group["exponent"] - 1, 0)
+        finite[code] += group["low_count"]
+    return list(zip(finite, totals, strict=True))
