@@ -27,6 +27,7 @@ from . import layout
 from .draft import artifact_event, params_event, start_event
 from .environment import capture_environment
 from .errors import Conflict, NotFound, StoreFailed
+from .git import find_git
 from .journal import JournalWriter, has_dead_journals, is_live
 from .model import Run, Snapshot, SourceLink, Status
 from .names import make_name
@@ -247,7 +248,7 @@ def _record(
         capture.cancel()
         raise
     run = replace(run, source=_keep_source(place, run, capture.finish()))
-    if capture.problem is not None:
+    if capture.problem is not None and find_git() is not None:
         reason = f"the working tree could not be captured, only its commit: {capture.problem}"
         warnings.warn(f"gittrack: {reason}", TrackingWarning, stacklevel=4)
         run = replace(run, incomplete=reason)

@@ -205,8 +205,14 @@ class ActiveRun:
         Durable when it returns. A fault of the store warns, and the run goes on.
         """
         self._check_open()
-        with self._guard("a checkpoint"):
+        try:
             self._commit()
+        except (OSError, StoreFailed) as error:
+            warnings.warn(
+                f"gittrack could not commit a checkpoint of run {self.name}: {error}. The run goes on.",
+                TrackingWarning,
+                stacklevel=2,
+            )
 
     def fail(self, error: BaseException) -> None:
         """Keep an exception, with its traceback, as what ended the run."""
@@ -228,8 +234,14 @@ class ActiveRun:
             self.ended = True
             self._sink = _Ended(self)
             try:
-                with self._guard("the end of the run"):
-                    self._finish(status, exit_code)
+                self._finish(status, exit_code)
+            except (OSError, StoreFailed) as error:
+                warnings.warn(
+                    f"gittrack could not commit run {self.name} now: {error}. Nothing of it is lost: the next gittrack "
+                    "command commits it.",
+                    TrackingWarning,
+                    stacklevel=2,
+                )
             finally:
                 self._on_end(self)
 

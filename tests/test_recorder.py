@@ -8,9 +8,10 @@ import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
-import gittrack
 import pytest
 from conftest import git
+
+import gittrack
 from gittrack.errors import Conflict, InvalidInput, NotFound
 
 
@@ -86,10 +87,14 @@ def test_dirty_source_is_kept_and_protected_while_the_run_lives(repo: Path) -> N
 
 
 def test_failure_keeps_its_traceback(repo: Path) -> None:
-    with pytest.raises(ZeroDivisionError), gittrack.start_run() as run:
-        run.log({"loss": 1.0})
-        print(1 / 0)
-    found = gittrack.get_run(run.id)
+    def train() -> None:
+        with gittrack.start_run() as run:
+            run.log({"loss": 1.0})
+            print(1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    found = gittrack.get_run("latest")
     assert found.status == "FAILED"
     assert found.failure is not None
     assert (found.failure.type, found.failure.message) == ("ZeroDivisionError", "division by zero")

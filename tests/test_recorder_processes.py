@@ -10,9 +10,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import gittrack
 import pytest
 from conftest import git
+
+import gittrack
 
 
 def start(code: str, **variables: str) -> subprocess.Popen[str]:

@@ -89,8 +89,8 @@ class PackDirectory:
             for pack in known:
                 offset = _find_offset(pack, id)
                 if offset is not None:
-                    self._packs.remove(pack)
-                    self._packs.insert(0, pack)
+                    # By identity: dulwich compares packs by their indexes, and would open one that has vanished.
+                    self._packs = [pack, *(other for other in self._packs if other is not pack)]
                     return pack, offset
             known = self._rescan()
             if not known:
