@@ -76,7 +76,7 @@ class SignalRelay:
 
         `resize` is called when the terminal's size changed, and tells whether the command has to hear of it.
         """
-        self._witness = _Witness(self.inherited_mask)
+        self._witness = _Witness(self._signals - {signal.SIGWINCH}, mask=self.inherited_mask)
         self._pid, self._resize = pid, resize
         self._thread = threading.Thread(target=self._listen, name="gittrack-signals", daemon=True)
         self._thread.start()
@@ -86,8 +86,10 @@ class SignalRelay:
         self._pid = None
         self._ended_at = time.monotonic()
         self._resize = lambda: False
-        if self._witness is not None:
-            self._witness.dismiss()
+        # The command may have ended of a signal that has come here, too, but was not looked at yet.
+        number = None if self._witness is None else self._witness.dismiss()
+        if number in STOP_SIGNALS:
+            self.stopped_by = number
 
     def _listen(self) -> None:
         while not self._closing:
@@ -109,8 +111,9 @@ class SignalRelay:
             if number in signal.sigpending():
                 signal.sigwait({number})
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+        if pid == self._pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
     def _drop(self, number: int) -> None:
         if number != signal.SIGINT or time.monotonic() - self._ended_at < _LATE_SECONDS:
@@ -122,9 +125,10 @@ class SignalRelay:
 
 
 class _Witness:
-    """A process of our group that does nothing but die of the signals it is sent."""
+    """A process of our group that does nothing but die of the signals that are passed on."""
 
-    def __init__(self, mask: set[signal.Signals]) -> None:
+    def __init__(self, signals: set[signal.Signals], *, mask: set[signal.Signals]) -> None:
+        self._signals = signals
         self._mask = mask
         self._lock = threading.Lock()
         self._program = shutil.which("cat")
@@ -141,7 +145,7 @@ class _Witness:
         ]
         try:
             return os.posix_spawn(
-                self._program, ["cat"], {}, file_actions=actions, setsigmask=self._mask, setsigdef=_PASSED_ON
+                self._program, ["cat"], {}, file_actions=actions, setsigmask=self._mask, setsigdef=self._signals
             )
         except OSError:
             return None
@@ -160,12 +164,15 @@ class _Witness:
                 time.sleep(_POLL_SECONDS)
         return False
 
-    def dismiss(self) -> None:
-        """End the witness; safe to repeat."""
+    def dismiss(self) -> int | None:
+        """End the witness, and return the signal that had ended it already, if one had; to be called once."""
         with self._lock:
-            if self._pid is not None:
-                os.kill(self._pid, signal.SIGKILL)
-                os.waitpid(self._pid, 0)
-                self._pid = None
-                os.close(self._hold)
-                os.close(self._input)
+            os.close(self._hold)
+            os.close(self._input)
+            if self._pid is None:
+                return None
+            os.kill(self._pid, signal.SIGKILL)
+            status = os.waitpid(self._pid, 0)[1]
+            self._pid = None
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else signal.SIGKILL
+        return None if number == signal.SIGKILL else number
