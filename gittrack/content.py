@@ -92,7 +92,7 @@ class ContentStore:
             raise NotFound(f"the content {pointer.oid} cannot be read: {error.strerror or error}") from error
 
     def verify(self, pointer: Pointer) -> None:
-        """Read the content once more; raises Corrupt where it is not what its name says, NotFound where there is none."""
+        """Read the content again; raises Corrupt where it is not what its name says, NotFound where there is none."""
         digest = hashlib.sha256(usedforsecurity=False)
         size = 0
         with self.open(pointer) as file:
@@ -140,8 +140,7 @@ def find_content_directory(repository: Repository) -> Path:
 
     Asks for the Git configuration, as `read_config` does.
     """
-    storage = read_config(repository).find("lfs.storage") or "lfs"
-    return repository.common_directory / os.path.expanduser(storage)
+    return repository.common_directory / (read_config(repository).find("lfs.storage") or "lfs")
 
 
 def _open_regular(path: Path) -> BinaryIO:

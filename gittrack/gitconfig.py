@@ -16,7 +16,7 @@ from .errors import Corrupt
 from .git import Git, find_git
 
 _MAX_INCLUDE_DEPTH = 10
-_SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\\n]|\\.)*)")?\s*\]')
+_SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\\n]|\\.)*)")?\]')
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _TRUE = ("true", "yes", "on")
@@ -136,8 +136,6 @@ class _Parser:
         while self._skip_blank():
             if self._text[self._at] == "[":
                 section = self._take_section()
-            elif not section:
-                raise self._fail("a key before the first section")
             else:
                 yield self._take_entry(section)
 
@@ -169,9 +167,10 @@ class _Parser:
         self._at = match.end()
         while self._text[self._at : self._at + 1] in (" ", "\t"):
             self._at += 1
-        key = f"{section}.{match.group().lower()}"
+        # git too takes a key before the first section, where nobody can ask for it.
+        key = f"{section}.{match.group().lower()}" if section else match.group().lower()
         if self._text[self._at : self._at + 1] != "=":
-            if self._text[self._at : self._at + 1] not in ("", "\n", "#", ";"):
+            if self._text[self._at : self._at + 1] not in ("", "\n"):
                 raise self._fail("a key without '='")
             return key, "true"
         self._at += 1
@@ -186,8 +185,6 @@ class _Parser:
             char = self._text[self._at]
             self._at += 1
             if char == "\n":
-                if quoted:
-                    raise self._fail("a quoted value that does not end")
                 break
             if char == '"':
                 quoted = not quoted
@@ -195,11 +192,11 @@ class _Parser:
             elif char == "\\":
                 escaped = self._text[self._at : self._at + 1]
                 self._at += 1
-                if escaped != "\n":
+                if escaped not in ("\n", ""):
                     if escaped not in _ESCAPES:
                         raise self._fail("an unknown escape in a value")
                     value.append(_ESCAPES[escaped])
-                    kept = len(value)
+                kept = len(value)
             elif char in "#;" and not quoted:
                 self._at -= 1
                 break
@@ -207,6 +204,8 @@ class _Parser:
                 value.append(char)
                 if quoted or not char.isspace():
                     kept = len(value)
+        if quoted:
+            raise self._fail("a quoted value that does not end on its line")
         return "".join(value[:kept])
 
     def _fail(self, problem: str) -> Corrupt:
