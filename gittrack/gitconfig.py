@@ -19,6 +19,7 @@ _MAX_INCLUDE_DEPTH = 10
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\\n]|\\.)*)")?\]')
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
+_SPACE = " \t\r"
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off", "")
 
@@ -146,7 +147,7 @@ class _Parser:
             if char in "#;":
                 end = self._text.find("\n", self._at)
                 self._at = len(self._text) if end < 0 else end
-            elif char.isspace():
+            elif char in _SPACE or char == "\n":
                 self._at += 1
             else:
                 return True
@@ -200,9 +201,9 @@ class _Parser:
             elif char in "#;" and not quoted:
                 self._at -= 1
                 break
-            elif quoted or not char.isspace() or value:
+            elif quoted or char not in _SPACE or value:
                 value.append(char)
-                if quoted or not char.isspace():
+                if quoted or char not in _SPACE:
                     kept = len(value)
         if quoted:
             raise self._fail("a quoted value that does not end on its line")
