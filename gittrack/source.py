@@ -38,6 +38,9 @@ _STATUS = (
 )
 # A copied split index must stay whole, and a warning about line ends must not end the capture.
 _STAGE = (*DURABLE, "-c", "core.splitIndex=false", "-c", "core.safecrlf=false")
+# Many files go into one pack instead of one file each: to make a pack durable is one wait for the disk.
+_STAGE_MANY = (*_STAGE, "-c", "core.bigFileThreshold=1")
+_MANY = 50
 _NOTHING = b"000000"
 _MAX_LISTED = 200
 _MAX_LOOSE = 100
@@ -306,7 +309,8 @@ class _Work:
                 git.run(*_STAGE, "update-index", "-z", "--index-info", input=b"".join(map(_restore_line, restore)))
             if stage:
                 paths = b"".join(path + b"\0" for path in stage)
-                git.run(*_STAGE, "update-index", "--add", "--remove", "--replace", "-z", "--stdin", input=paths)
+                options = _STAGE_MANY if len(stage) > _MANY else _STAGE
+                git.run(*options, "update-index", "--add", "--remove", "--replace", "-z", "--stdin", input=paths)
             return git.run(*_STAGE, "write-tree").decode().strip()
 
 

@@ -316,6 +316,23 @@ def test_a_split_index_with_every_cache(repo: Path) -> None:
     assert capture(repo).tree == tree_of_disk(repo)
 
 
+def test_many_new_files_become_one_pack_and_are_stored_as_git_would(repo: Path) -> None:
+    (repo / ".gitattributes").write_text("*.up filter=upper\n*.txt text eol=crlf\n")
+    git(repo, "config", "filter.upper.clean", "tr a-z A-Z")
+    for number in range(100):
+        (repo / f"file{number}.py").write_text(f"{number}\n" * number)
+    (repo / "text.up").write_text("hello\n")
+    (repo / "ends.txt").write_bytes(b"one\r\ntwo\r\n")
+    (repo / "link").symlink_to("file1.py")
+    link = capture(repo)
+    assert len(list(repo.glob(".git/objects/pack/*.pack"))) == 1
+    assert link.tree == tree_of_disk(repo)
+    assert list_tree(repo, link.tree)["text.up"] == "100644 HELLO"
+    again = capture(repo)
+    assert again == link
+    assert len(list(repo.glob(".git/objects/pack/*.pack"))) == 1
+
+
 def test_a_clean_filter_runs_as_it_would_for_a_commit(repo: Path) -> None:
     (repo / ".gitattributes").write_text("*.up filter=upper\n")
     git(repo, "config", "filter.upper.clean", "tr a-z A-Z")
