@@ -43,42 +43,51 @@ def measure_calls(report: Report, options: Options, directory: Path) -> None:
                 missing[name] = str(error)
                 del processes[name]
         for command in CALLS:
-            samples = _take_rounds(processes, missing, command, options)
-            _report_calls(report, command, samples)
+            _report_calls(report, command, *_take_rounds(processes, missing, command, options))
+        own = {"gittrack": processes["gittrack"]}
+        middles, _ = _take_rounds(own, missing, "module_rows", options)
+        report.add("a row of 10 metrics: gittrack.log, which finds the active run", "µs", middles["gittrack"])
         for process in processes.values():
             process.do("end")
     report.remarks += [f"{name} is left out: {reason}" for name, reason in missing.items()]
 
 
+Samples = dict[str, list[float]]
+
+
 def _take_rounds(
     processes: dict[str, TrackerProcess], missing: dict[str, str], command: str, options: Options
-) -> dict[str, list[float]]:
+) -> tuple[Samples, Samples]:
+    """Return, by tracker and round, the microseconds of the block of calls in the middle, and of all calls a call."""
     counts = dict.fromkeys(processes, 5)
-    samples: dict[str, list[float]] = {name: [] for name in processes}
-    rounds = options.size(15, 1)
-    for number in range(-3, rounds):  # the rounds below zero warm up and find out how many calls fill a round
+    middles: Samples = {name: [] for name in processes}
+    means: Samples = {name: [] for name in processes}
+    for number in range(-3, options.size(15, 1)):  # those below zero warm up and find how many calls fill a round
         for name, process in list(processes.items()):
             try:
-                seconds = process.do(command, count=counts[name])["seconds"] / counts[name]
+                answer = process.do(command, count=counts[name])
             except TrackerFailed as error:
                 missing[name] = str(error)
-                del processes[name], samples[name]
+                del processes[name], middles[name], means[name]
                 continue
             process.settle()
+            mean = answer["seconds"] / counts[name]
             if number >= 0:
-                samples[name].append(seconds * MICRO)
+                middles[name].append(answer["middle"] * MICRO)
+                means[name].append(mean * MICRO)
             elif not options.tiny:
-                counts[name] = max(5, min(int(ROUND_SECONDS / seconds), counts[name] * 40))
-    return samples
+                counts[name] = max(5, min(int(ROUND_SECONDS / mean), counts[name] * 40))
+    return middles, means
 
 
-def _report_calls(report: Report, command: str, samples: dict[str, list[float]]) -> None:
+def _report_calls(report: Report, command: str, samples: Samples, means: Samples) -> None:
     what = CALLS[command]
     own = samples["gittrack"]
     middle = statistics.median(own)
     for name, taken in samples.items():
         target = {"rows": 4.0, "singles": 2.5}[command] if name == "gittrack" else None
         report.add(f"{what}: {name}", "µs", taken, times=statistics.median(taken) / middle, at_most=target)
+    report.add(f"{what}: gittrack, the mean of all calls with every interruption", "µs", means["gittrack"])
     if command != "rows":
         return
     peers = {name: taken for name, taken in samples.items() if name not in ("gittrack", "json.dumps + write")}
@@ -101,7 +110,7 @@ def measure_growth(report: Report, options: Options, directory: Path) -> None:
         process.do("rows", count=block)
         grown = process.do("growth", rows=rows, block=block)
         slow = process.do("slowest", rows=options.size(100_000, 1000))
-    each = [seconds / block * MICRO for seconds in grown["blocks"]]
+    each = [seconds * MICRO for seconds in grown["blocks"]]
     part = max(1, len(each) // 10)
     first = report.add(f"gittrack: the first {part * block:,} of {rows:,} rows", "µs", each[:part])
     last = report.add(f"gittrack: the last {part * block:,} of {rows:,} rows", "µs", each[-part:])

@@ -103,6 +103,11 @@ def measure_size(directory: Path) -> int:
     return sum(file.lstat().st_size for file in directory.rglob("*") if file.is_file() and not file.is_symlink())
 
 
+def measure_blocks(directory: Path) -> int:
+    """Return the bytes that the files below directory take on the disk, in whole blocks of the file system."""
+    return sum(file.lstat().st_blocks * 512 for file in directory.rglob("*") if file.is_file())
+
+
 def measure_packed_size(repository: Path) -> int:
     """Run `git gc` in the repository and return the bytes of everything below its Git directory."""
     run_git(repository, "gc", "-q")

@@ -8,7 +8,7 @@ from pathlib import Path
 from .driven.trackers import TRACKERS
 from .process import TrackerFailed, TrackerProcess, find_installed, open_trackers
 from .report import Options, Report, run_benches
-from .scratch import FILES, measure_packed_size, measure_size, run_git, scratch_directory
+from .scratch import FILES, measure_blocks, measure_packed_size, measure_size, run_git, scratch_directory
 
 METRICS = 10
 PEER_SECONDS = 25.0  # a slow peer is given the points it takes in this time: its bytes a point do not change
@@ -77,6 +77,7 @@ def _measure_tiny_runs(report: Report, process: TrackerProcess, options: Options
     process.do("tiny")
     process.settle()
     before = measure_packed_size(process.repository) if own else measure_size(process.data)
+    blocks = measure_blocks(process.repository / ".git")
     process.do("tiny", count=runs)
     process.settle()
     if not own:
@@ -84,9 +85,11 @@ def _measure_tiny_runs(report: Report, process: TrackerProcess, options: Options
         report.add(f"a tiny run: {process.name}", "bytes", [grown / runs])
         return
     loose = measure_size(process.repository / ".git") - before
+    blocks = measure_blocks(process.repository / ".git") - blocks
     packed = measure_packed_size(process.repository) - before
     target = 4096.0 if not options.tiny else None
     report.add("a tiny run: gittrack before git gc", "bytes", [loose / runs])
+    report.add("a tiny run: gittrack before git gc, in whole blocks", "bytes", [blocks / runs])
     report.add("a tiny run: gittrack after git gc", "bytes", [packed / runs], at_most=target)
     report.add("a tiny run: gittrack after git gc --aggressive", "bytes", [_repack(process, before) / runs])
 

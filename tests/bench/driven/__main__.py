@@ -11,6 +11,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import sys
 import time
 import traceback
@@ -24,6 +25,7 @@ from trackers import TRACKERS, Gittrack, Row, Tracker, list_installed
 METRICS = tuple(f"metric_{number}" for number in range(10))
 PARAMS = {f"param_{number}": (0.1 * number, number, f"value {number}")[number % 3] for number in range(20)}
 CYCLE = 1000
+BLOCK = 100
 
 
 def make_rows(count: int, seed: int = 0) -> list[Row]:
@@ -106,24 +108,37 @@ class Commands:
         """Log `count` rows of ten metrics, the same thousand again and again."""
         return self._repeat(count, self._rows, self._tracker.log_rows)
 
+    def module_rows(self, count: int) -> dict[str, Any]:
+        """Log `count` rows of ten metrics by the function of the module, which finds the active run."""
+        assert isinstance(self._tracker, Gittrack)
+        return self._repeat(count, self._rows, self._tracker.log_rows_by_module)
+
     def singles(self, count: int) -> dict[str, Any]:
         """Log `count` values of one metric."""
         return self._repeat(count, self._values, lambda part, step: self._tracker.log_singles("single", part, step))
 
     def _repeat(self, count: int, data: list[Any], log: Callable[[list[Any], int], None]) -> dict[str, Any]:
-        seconds = 0.0
-        while count:
-            part = data[: min(count, len(data))]
+        """Tell the seconds of all calls, and the seconds a call of the block of calls in the middle.
+
+        A block is so short that most are not interrupted by another process, which all of them together always are.
+        """
+        size = max(1, min(BLOCK, count // 10))
+        blocks: list[float] = []
+        total, at = 0.0, 0
+        for done in range(0, count, size):
+            part = data[at : at + min(size, count - done)]
             began = time.perf_counter()
             log(part, self._step)
-            seconds += time.perf_counter() - began
-            count -= len(part)
+            seconds = time.perf_counter() - began
+            total += seconds
+            blocks.append(seconds / len(part))
             self._step += len(part)
-        return {"seconds": seconds}
+            at = (at + size) % (CYCLE - size + 1)
+        return {"seconds": total, "middle": statistics.median(blocks)}
 
     def distinct(self, count: int, limit: float, timed: bool = False) -> dict[str, Any]:
         """Log up to `count` rows that are all different, for about `limit` seconds; tells how many it logged."""
-        rows = make_rows(count, seed=2)
+        rows = make_rows(count, seed=3 if timed else 2)  # not the same values twice: git would store them once
         timestamps = make_timestamps(count) if timed else None
         done, began = 0, time.perf_counter()
         while done < count and time.perf_counter() - began < limit:
@@ -137,11 +152,11 @@ class Commands:
         return {"rows": done, "seconds": time.perf_counter() - began}
 
     def growth(self, rows: int, block: int) -> dict[str, Any]:
-        """Log `rows` rows; tells the seconds of each block of rows, and the memory after each twentieth of the rows."""
+        """Log `rows` rows; tells the middle seconds a row of each block of rows, and memory at each twentieth."""
         blocks, memory = [], []
         every = max(1, rows // block // 20)
         for number in range(rows // block):
-            blocks.append(self.rows(block)["seconds"])
+            blocks.append(self.rows(block)["middle"])
             if (number + 1) % every == 0:
                 memory.append({"rows": (number + 1) * block, **read_memory()})
         return {"blocks": blocks, "memory": memory}

@@ -65,6 +65,12 @@ class Gittrack(Tracker):
         for step, row in enumerate(rows, first):
             log(row, step=step)
 
+    def log_rows_by_module(self, rows: Sequence[Row], first: int) -> None:
+        """Log each row as one step by the module's own function, which finds the active run."""
+        log = self._gittrack.log
+        for step, row in enumerate(rows, first):
+            log(row, step=step)
+
     def log_timed_rows(self, rows: Sequence[Row], first: int, timestamps: Sequence[int]) -> None:
         """Log each row as one step at the time given for it, in UTC microseconds."""
         log = self.run.log
