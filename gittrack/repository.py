@@ -65,7 +65,8 @@ class Repository:
     @property
     def is_partial(self) -> bool:
         """Tell whether objects may be missing here because a remote has promised to send them when asked."""
-        return "partialclone" in self.extensions
+        promisors = (f"remote.{name}.promisor" for name in self.config.find_subsections("remote"))
+        return "partialclone" in self.extensions or any(map(self.config.find_bool, promisors))
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ def format_commit(*, tree: str, parents: Iterable[str], author: Ident, time: int
         raise InvalidInput(f"not a time that a commit can hold: {time}")
     person = f"{_clean_person(author.name) or 'unknown'} <{_clean_person(author.email)}> {time} +0000"
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents), f"author {person}", f"committer {person}"]
-    text = "\n".join(lines) + "\n\n" + message
-    return (text if text.endswith("\n") else text + "\n").encode("utf-8", "replace")
+    end = "\n" if message and not message.endswith("\n") else ""
+    return ("\n".join(lines) + "\n\n" + message + end).encode("utf-8", "replace")
 
 
 def parse_commit(id: str, data: bytes) -> Commit:

@@ -23,6 +23,9 @@ from .encoding import Kind
 from .loose import loose_path
 from .objects import NewObject, Store, check_ref
 
+# Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
+_chance = random.SystemRandom()
+
 _KIND_NUMBERS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 _LONGEST_WAIT = 10.0
 _LONGEST_PAUSE = 0.05
@@ -83,7 +86,7 @@ class GitStore(Store):
                         return False
                     if "File exists" not in error.stderr or time.monotonic() > deadline:
                         raise
-                time.sleep(random.uniform(0, pause))
+                time.sleep(_chance.uniform(0, pause))
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _sync_ref(self, ref: str) -> None:
@@ -123,6 +126,7 @@ class GitStore(Store):
                 self._reader = self._open("--batch")
             header = self._ask(self._reader, id)
             if header is None:
+                self._check_missing(id)
                 return None
             kind, size = header
             if limit is not None and size > limit:
@@ -132,6 +136,14 @@ class GitStore(Store):
             if len(data) != size or self._reader.stdout.read(1) != b"\n":
                 raise self._end_of_stream(self._reader)
             return kind, data
+
+    def _check_missing(self, id: str) -> None:
+        """Raise Corrupt where an object is there after all, and only cannot be read: git calls that missing too."""
+        try:
+            self._git.run("--no-replace-objects", "cat-file", "-e", id)
+        except GitFailed:
+            return
+        raise Corrupt("git cannot read it")
 
     def _has_object(self, id: str) -> bool:
         with self._turns:
