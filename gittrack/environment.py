@@ -18,10 +18,8 @@ from pathlib import Path
 
 _GIB = 1 << 30
 _MAX_ENTRIES = 5000
-_INSTALLED = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.]*?)-(?P<version>[^-]+?)(?:-py\d[\d.]*)?(?:-[\w.-]+)?\.(?:egg|egg-info)"
-)
-_DRIVER = re.compile(r"Kernel Module\D*(?:x86_64|aarch64|ppc64le|arm64)?\s+(\d+(?:\.\d+)+)")
+_INSTALLED = r"([A-Za-z0-9][\w.]*?)-([^-]+?)(?:-py\d[\d.]*)?(?:-[\w.-]+)?\.(?:egg|egg-info)"
+_DRIVER = r"Kernel Module\D*(?:x86_64|aarch64|ppc64le|arm64)?\s+(\d+(?:\.\d+)+)"
 
 
 def capture_environment() -> dict[str, object]:
@@ -73,9 +71,9 @@ def _list_packages(directory: str) -> Iterator[tuple[str, str]]:
             if name:
                 yield name, version
         elif entry.endswith((".egg-info", ".egg")):
-            match = _INSTALLED.fullmatch(entry)
+            match = re.fullmatch(_INSTALLED, entry)
             if match:
-                yield match["name"], match["version"]
+                yield match[1], match[2]
             elif entry.endswith(".egg-info"):
                 yield from _read_metadata(Path(directory, entry, "PKG-INFO"))
 
@@ -152,7 +150,7 @@ def _round_gib(size: float) -> float | int:
 
 def _describe_gpus(root: Path, modules: Mapping[str, object]) -> dict[str, object]:
     described: dict[str, object] = {}
-    driver = _DRIVER.search(_read(root / "proc/driver/nvidia/version"))
+    driver = re.search(_DRIVER, _read(root / "proc/driver/nvidia/version"))
     if driver:
         described["driver"] = driver[1]
     texts = map(_read, sorted((root / "proc/driver/nvidia/gpus").glob("*/information")))

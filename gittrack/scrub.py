@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
-from urllib.parse import quote
 
 from .secret import (
     FORMATS,
@@ -34,38 +33,35 @@ _MIN_VALUE_LENGTH = 6
 _MAX_LINE = 1 << 20
 _MAX_BLOCK_LINES = 500
 
-_CODE_SHAPE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z_][\w.]*[(\[{].*|[(\[{].*", re.DOTALL)
-_PATH_SHAPE = re.compile(r"(?:~|\.{0,2})/|[A-Za-z]:[\\/]")
+# Patterns are compiled where they are first needed, by `re` itself: most processes meet none of these.
+_CODE_SHAPE = r"(?s)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z_][\w.]*[(\[{].*|[(\[{].*"
+_PATH_SHAPE = r"(?:~|\.{0,2})/|[A-Za-z]:[\\/]"
 
 _PRIVATE_KEY = "PRIVATE KEY"
-_KEY_BLOCK_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BLOCK_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BLOCK_LINE = re.compile(r"[^\n]{0,200}?(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{16,}|[A-Z][A-Za-z-]{2,30}: .*|")
-_LINE = re.compile(r"[^\n\r]*[\n\r]+|[^\n\r]+")
+_KEY_BLOCK_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_KEY_BLOCK_END = r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_KEY_BLOCK_LINE = r"[^\n]{0,200}?(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{16,}|[A-Z][A-Za-z-]{2,30}: .*|"
+_LINE = r"[^\n\r]*[\n\r]+|[^\n\r]+"
 
-_WANDB_KEY = re.compile(r"((?i:wandb)[ .:_-]{0,3}(?i:login|api[ _-]?key|key)[^\n0-9a-f]{0,20})[0-9a-f]{40}(?![0-9a-f])")
-_AUTHORIZATION = re.compile(
-    r"((?i:authorization)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:[A-Za-z]{2,12} {1,3})?)[^\s\"',;]{4,}"
-)
-_BEARER = re.compile(r"(?<![A-Za-z0-9])((?:[Bb]earer|BEARER) {1,3})(?=[^\s]{0,40}[0-9])[A-Za-z0-9._~+/=-]{16,}")
-_USERINFO = re.compile(r"://([^\s/?#\"'<>`\\]{1,2000})@")
-_QUERY = re.compile(
-    r"([?&](?:sig|signature|token|access_token|api_key|apikey|key|password|secret|X-Amz-Signature|X-Amz-Security-Token"
-    r"|X-Amz-Credential|X-Goog-Signature|X-Goog-Credential)=)[^\s&#\"'<>]{6,}",
-    re.IGNORECASE,
+_WANDB_KEY = r"((?i:wandb)[ .:_-]{0,3}(?i:login|api[ _-]?key|key)[^\n0-9a-f]{0,20})[0-9a-f]{40}(?![0-9a-f])"
+_AUTHORIZATION = r"((?i:authorization)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:[A-Za-z]{2,12} {1,3})?)[^\s\"',;]{4,}"
+_BEARER = r"(?<![A-Za-z0-9])((?:[Bb]earer|BEARER) {1,3})(?=[^\s]{0,40}[0-9])[A-Za-z0-9._~+/=-]{16,}"
+_USERINFO = r"://([^\s/?#\"'<>`\\]{1,2000})@"
+_QUERY = (
+    r"(?i)([?&](?:sig|signature|token|access_token|api_key|apikey|key|password|secret|X-Amz-Signature|X-Amz-Security-Token"
+    r"|X-Amz-Credential|X-Goog-Signature|X-Goog-Credential)=)[^\s&#\"'<>]{6,}"
 )
 
 _HINTS = ("pass", "pwd", "secret", "token", "key", "cred", "auth", "cookie", "jwt", "bearer", "connection", "wandb")
-_ASSIGNMENT = re.compile(
-    r"(?<![\w.-])(--?)?([A-Za-z_][\w.-]{0,80})"
-    r"(\\?[\"']?[ \t]{0,3}(?:=>|:=|==?|:)[ \t]{0,3}|(?(1) {1,3}(?=[^\s=:-])|(?!)))",
-    re.ASCII,
+_ASSIGNMENT = (
+    r"(?a)(?<![\w.-])(--?)?([A-Za-z_][\w.-]{0,80})"
+    r"(\\?[\"']?[ \t]{0,3}(?:=>|:=|==?|:)[ \t]{0,3}|(?(1) {1,3}(?=[^\s=:-])|(?!)))"
 )
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _SURELY_RANDOM = 64
 # In quotes, in quotes that are escaped since all of it stands in quotes, or up to a delimiter.
-_VALUE = re.compile(
+_VALUE = (
     r"\"((?:[^\"\\\n]|\\.){0,8000})\"|'((?:[^'\\\n]|\\.){0,8000})'"
     r"|\\\"((?:[^\"\\\n]|\\[^\"\n]){0,8000})\\\"|\\'((?:[^'\\\n]|\\[^'\n]){0,8000})\\'"
     r"|([^\s,;\"'&)}\]]{1,8000})"
@@ -148,7 +144,7 @@ class Scrubber:
     def has_secret(self, data: bytes) -> bool:
         """Tell what the function of this name tells, and whether the content holds an environment variable's secret."""
         text = data.decode("latin-1")
-        return any(value in text and pattern.search(text) for value, pattern in self._values) or has_secret(data)
+        return _replace_values(text, self._values) != text or has_secret(data)
 
     def stream(self, *, where: str = "") -> StreamScrubber:
         """Return a scrubber for one stream of bytes, such as a log that is being written."""
@@ -166,10 +162,7 @@ class Scrubber:
     def _scrub(self, text: str) -> str:
         if len(text) < _MIN_VALUE_LENGTH:
             return text
-        for value, pattern in self._values:
-            if value in text:
-                text = pattern.sub(SCRUBBED, text)
-        return _scrub_formats(text)
+        return _scrub_formats(_replace_values(text, self._values))
 
     def _report(self, old: str, new: str, where: str) -> str:
         if new == old:
@@ -212,28 +205,28 @@ class StreamScrubber:
         text = data.decode("latin-1")
         if not self._block_lines and _PRIVATE_KEY not in text:
             return self._scrub(text).encode("latin-1")
-        return "".join(map(self._scrub_line, _LINE.findall(text))).encode("latin-1")
+        return "".join(map(self._scrub_line, re.findall(_LINE, text))).encode("latin-1")
 
     def _scrub_line(self, line: str) -> str:
         if not self._block_lines:
-            begin = _KEY_BLOCK_BEGIN.search(line)
-            if begin is None or _KEY_BLOCK_END.search(line, begin.end()):
+            begin = re.search(_KEY_BLOCK_BEGIN, line)
+            if begin is None or re.search(_KEY_BLOCK_END, line[begin.end() :]):
                 return self._scrub(line)
             self._block_lines, self._strikes = 1, 0
             return self._scrub(line[: begin.start()]) + SCRUBBED + line[len(line.rstrip("\r\n")) :]
-        end = _KEY_BLOCK_END.search(line)
+        end = re.search(_KEY_BLOCK_END, line)
         if end is not None:
             self._block_lines = 0
             return self._scrub(line[end.end() :].lstrip("\r\n"))
         self._block_lines += 1
-        self._strikes = 0 if _KEY_BLOCK_LINE.fullmatch(line.rstrip()) else self._strikes + 1
+        self._strikes = 0 if re.fullmatch(_KEY_BLOCK_LINE, line.rstrip()) else self._strikes + 1
         if self._strikes > 1 or self._block_lines > _MAX_BLOCK_LINES:
             self._block_lines = 0
             return self._scrub(line)
         return ""
 
 
-def _find_environment_secrets(environ: Mapping[str, str]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+def _find_environment_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     values: set[str] = set()
     for name, value in environ.items():
         if name in ("PWD", "OLDPWD"):
@@ -247,32 +240,44 @@ def _find_environment_secrets(environ: Mapping[str, str]) -> tuple[tuple[str, re
     # A value also occurs quoted in a URL, escaped in JSON, and as bytes in a log that is read as latin-1.
     for value in tuple(values):
         raw = value.encode("utf-8", "surrogateescape")
-        values.update((quote(raw, safe=""), json.dumps(value)[1:-1], raw.decode("latin-1")))
-    return tuple((value, _make_value_pattern(value)) for value in sorted(values, key=lambda v: (-len(v), v)))
+        values.update((_quote(raw), json.dumps(value)[1:-1], raw.decode("latin-1")))
+    return tuple(sorted(values, key=lambda value: (-len(value), value)))
 
 
-def _make_value_pattern(value: str) -> re.Pattern[str]:
-    # A short plain word may be part of an ordinary longer one.
-    edges = ("(?<![A-Za-z0-9])", "(?![A-Za-z0-9])") if len(value) < 12 and value.isalnum() else ("", "")
-    return re.compile(edges[0] + re.escape(value) + edges[1])
+def _quote(raw: bytes) -> str:
+    return "".join(
+        char if char.isascii() and (char.isalnum() or char in "_.-~") else f"%{ord(char):02X}" for char in map(chr, raw)
+    )
+
+
+def _replace_values(text: str, values: Iterable[str]) -> str:
+    for value in values:
+        if value not in text:
+            continue
+        if len(value) < 12 and value.isalnum():
+            # A short plain word may be part of an ordinary longer one.
+            text = re.sub(f"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", SCRUBBED, text)
+        else:
+            text = text.replace(value, SCRUBBED)
+    return text
 
 
 def _is_environment_secret(value: str) -> bool:
     if len(value) < (8 if value.isdigit() else _MIN_VALUE_LENGTH) or not is_given_secret(value, "secret"):
         return False
-    return not (_PATH_SHAPE.match(value) and os.path.lexists(os.path.expanduser(value)))
+    return not (re.match(_PATH_SHAPE, value) and os.path.lexists(os.path.expanduser(value)))
 
 
 def _scrub_formats(text: str) -> str:
     if "://" in text:
         if "@" in text:
-            text = _USERINFO.sub(_replace_userinfo, text)
+            text = re.sub(_USERINFO, _replace_userinfo, text)
         if "=" in text:
-            text = _QUERY.sub(rf"\1{SCRUBBED}", text)
+            text = re.sub(_QUERY, rf"\1{SCRUBBED}", text)
     if len(text) >= 16:
         for literal, pattern in FORMATS:
             if literal in text:
-                text = pattern.sub(SCRUBBED, text)
+                text = re.sub(pattern, SCRUBBED, text)
         if _PRIVATE_KEY in text:
             text = _scrub_key_blocks(text)
     lowered = _lower(text)
@@ -280,11 +285,11 @@ def _scrub_formats(text: str) -> str:
     if not hints:
         return text
     if "auth" in hints:
-        text = _AUTHORIZATION.sub(rf"\1{SCRUBBED}", text)
+        text = re.sub(_AUTHORIZATION, rf"\1{SCRUBBED}", text)
     if "bearer" in hints:
-        text = _BEARER.sub(rf"\1{SCRUBBED}", text)
+        text = re.sub(_BEARER, rf"\1{SCRUBBED}", text)
     if "wandb" in hints:
-        text = _WANDB_KEY.sub(rf"\1{SCRUBBED}", text)
+        text = re.sub(_WANDB_KEY, rf"\1{SCRUBBED}", text)
     return _scrub_assignments(text)
 
 
@@ -297,7 +302,7 @@ def _replace_userinfo(match: re.Match[str]) -> str:
 
 
 def _find_userinfo(text: str) -> Iterable[str]:
-    return _USERINFO.findall(text) if "://" in text and "@" in text else ()
+    return re.findall(_USERINFO, text) if "://" in text and "@" in text else ()
 
 
 def _is_real_userinfo(userinfo: str) -> bool:
@@ -307,16 +312,17 @@ def _is_real_userinfo(userinfo: str) -> bool:
 
 
 def _has_format(text: str) -> bool:
-    if _PRIVATE_KEY in text and _KEY_BLOCK_BEGIN.search(text):
+    if _PRIVATE_KEY in text and re.search(_KEY_BLOCK_BEGIN, text):
         return True
-    return any(literal in text and pattern.search(text) for literal, pattern in FORMATS)
+    return any(literal in text and re.search(pattern, text) for literal, pattern in FORMATS)
 
 
 def _scrub_key_blocks(text: str) -> str:
+    begins, ends = re.compile(_KEY_BLOCK_BEGIN), re.compile(_KEY_BLOCK_END)
     parts: list[str] = []
     at = 0
-    while (begin := _KEY_BLOCK_BEGIN.search(text, at)) is not None:
-        end = _KEY_BLOCK_END.search(text, begin.end())
+    while (begin := begins.search(text, at)) is not None:
+        end = ends.search(text, begin.end())
         parts += (text[at : begin.start()], SCRUBBED)
         at = end.end() if end else len(text)
     return "".join((*parts, text[at:]))
@@ -338,6 +344,7 @@ def _has_literal(text: str) -> bool:
 def _find_assigned(text: str, accept: Callable[[_Assigned], bool]) -> Iterator[tuple[int, int]]:
     """Yield where the values stand that are given to secret-looking names and that accept takes for secrets."""
     lowered = _lower(text)
+    assignments, values = re.compile(_ASSIGNMENT), re.compile(_VALUE)
     at = 0
     for hint in _find_hints(lowered):
         if hint < at:
@@ -345,10 +352,10 @@ def _find_assigned(text: str, accept: Callable[[_Assigned], bool]) -> Iterator[t
         start = hint
         while start > at and hint - start < 90 and lowered[start - 1] in _NAME_CHARACTERS:
             start -= 1
-        match = _ASSIGNMENT.match(text, start)
+        match = assignments.match(text, start)
         at = match.end() if match else hint + 1
         kind = find_kind(match.group(2)) if match else ""
-        value = _VALUE.match(text, at) if kind else None
+        value = values.match(text, at) if kind else None
         if match is None or value is None:
             continue
         group = value.lastindex or 0
@@ -392,12 +399,12 @@ def _is_assigned_secret(given: _Assigned) -> bool:
         return looks_random(value)
     if given.quoted or len(value) >= _SURELY_RANDOM:
         return True
-    return len(value) >= 4 and not _CODE_SHAPE.fullmatch(value) and not is_secret_key(value)
+    return len(value) >= 4 and not re.fullmatch(_CODE_SHAPE, value) and not is_secret_key(value)
 
 
 def _is_literal_secret(given: _Assigned) -> bool:
     value = given.value
-    if not looks_random(value) or is_placeholder(value) or _CODE_SHAPE.fullmatch(value):
+    if not looks_random(value) or is_placeholder(value) or re.fullmatch(_CODE_SHAPE, value):
         return False
     if given.quoted:
         return True

@@ -20,7 +20,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_WORD = r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+"
 _QUALIFIERS = _words("value val str string text plain raw b64 base64 base enc old new prod dev test staging")
 _SECRET_WORDS = _words(
     "password passwd passphrase passcode secret secrets apikey secretkey accesskey privatekey authkey apitoken "
@@ -68,20 +68,22 @@ _NEVER_SECRET = _words(
     "none null nil true false yes no on off auto default unset undefined required optional redacted hidden "
     "bearer basic digest token"
 )
-_REFERENCE = re.compile(r"\$\{\w+\}|<redacted>|\*+")
-_TEXT_TOKEN_SHAPE = re.compile(r"[<\[(|{].*[>\])|}]|[^A-Za-z0-9]*", re.DOTALL)
-_PLACEHOLDER = re.compile(
-    r"(?i)your|example|change.?me|placeholder|x{3,}|\.{3}|dummy|fake|insert|replace|sample|\$\{|<|\*\*|%\(|\{\w*\}|12345"
+_REFERENCE = r"\$\{\w+\}|<redacted>|\*+"
+_TEXT_TOKEN_SHAPE = r"(?s)[<\[(|{].*[>\])|}]|[^A-Za-z0-9]*"
+_PLACEHOLDER = (
+    r"(?i)your|example|change.?me|placeholder|x{3,}|\.{3}|dummy|fake|insert|replace|sample|\$\{|<|\*\*|%\(|\{\w*\}"
+    r"|12345"
 )
 
 
-def _format(literal: str, rest: str, *, after: str = "[A-Za-z0-9_-]") -> tuple[str, re.Pattern[str]]:
+def _format(literal: str, rest: str, *, after: str = "[A-Za-z0-9_-]") -> tuple[str, str]:
     # The literal comes first, since `re` looks for one much faster than for a lookbehind.
     start = re.escape(literal)
-    return literal, re.compile(f"{start}(?<!{after}{start}){rest}")
+    return literal, f"{start}(?<!{after}{start}){rest}"
 
 
-# A key format is looked for only where its literal occurs, which a plain substring search tells quickly.
+# A key format is looked for (and its pattern compiled) only where its literal occurs, which a plain substring search
+# tells quickly.
 FORMATS = (
     *(_format(p, r"[A-Z0-9]{16}(?![A-Za-z0-9/+=])", after="[A-Za-z0-9/+]") for p in ("AKIA", "ASIA", "ABIA", "ACCA")),
     *(_format(f"gh{c}_", r"[A-Za-z0-9]{36,}") for c in "pousr"),
@@ -116,26 +118,24 @@ FORMATS = (
     _format("SharedAccessKey=", r"[A-Za-z0-9+/]{40,}={0,2}"),
 )
 
-_PUBLIC_NAME = re.compile(
+_PUBLIC_NAME = (
     r".*\.(?:pyi?|pyx|ipynb|m?js|[jt]sx?|c|h|cc|cpp|cxx|hpp|cuh?|go|rs|java|kt|scala|rb|php|r|jl|cs|swift|m|pl|lua|sql"
     r"|proto|md|rst|html|css|pub|example|sample|template|tmpl|dist)"
 )
-_SECRET_NAME = re.compile(
+_SECRET_NAME = (
     r"\.env.*|.+\.env|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|pkcs12)"
     r"|id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:[^a-z0-9].*)?|id_[^.]+"
     r"|[._]netrc|\.pgpass|\.my\.cnf|\.pypirc|\.npmrc|\.git-credentials|\.htpasswd|\.dockercfg|\.s3cfg|\.boto"
     r"|\.vault-token|\.?credentials.*|.*[-_.]credentials\.json|\.?secrets?\.(?:ya?ml|json|toml|ini|txt|cfg|conf)"
     r"|kaggle\.json|token\.json|client_secret.*\.json|gha-creds-.*\.json|(?:.*[-_])?service[-_]?account.*\.json"
 )
-_SECRET_PLACE = re.compile(
-    r"(?:^|/)(?:\.ssh/(?!config$|known_hosts)|\.aws/|\.gnupg/|\.docker/config\.json$|\.kube/config$)"
-)
+_SECRET_PLACE = r"(?:^|/)(?:\.ssh/(?!config$|known_hosts)|\.aws/|\.gnupg/|\.docker/config\.json$|\.kube/config$)"
 
 
 @lru_cache(maxsize=4096)
 def find_kind(name: str) -> Kind:
     """Return what a param, option or variable called name holds: a `secret`, a `token` that may be one, or neither."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in re.findall(_WORD, name)]
     while words:
         last, owner = words[-1], words[-2] if len(words) > 1 else ""
         if last in _SECRET_WORDS or last.endswith(_SECRET_SUFFIXES) or owner in _OWNERS.get(last, ()):
@@ -164,17 +164,17 @@ def is_secret_name(path: str) -> bool:
     """
     lowered = path.lower()
     name = lowered.rsplit("/", 1)[-1]
-    if _PUBLIC_NAME.fullmatch(name):
+    if re.fullmatch(_PUBLIC_NAME, name):
         return False
-    return _SECRET_NAME.fullmatch(name) is not None or _SECRET_PLACE.search(lowered) is not None
+    return re.fullmatch(_SECRET_NAME, name) is not None or re.search(_SECRET_PLACE, lowered) is not None
 
 
 def is_given_secret(value: str, kind: Kind) -> bool:
     """Tell whether the value given to a name of this kind is a secret, and not a word such as `none` or `<pad>`."""
     text = value.strip()
-    if not text or text.lower() in _NEVER_SECRET or _REFERENCE.fullmatch(text) or text.startswith(SCRUBBED[:-1]):
+    if not text or text.lower() in _NEVER_SECRET or re.fullmatch(_REFERENCE, text) or text.startswith(SCRUBBED[:-1]):
         return False
-    return kind == "secret" or (len(text) >= 4 and not _TEXT_TOKEN_SHAPE.fullmatch(text))
+    return kind == "secret" or (len(text) >= 4 and not re.fullmatch(_TEXT_TOKEN_SHAPE, text))
 
 
 def looks_random(value: str) -> bool:
@@ -186,4 +186,4 @@ def looks_random(value: str) -> bool:
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for one to be filled in, such as `your-key-here`."""
-    return _PLACEHOLDER.search(value) is not None
+    return re.search(_PLACEHOLDER, value) is not None

@@ -20,8 +20,8 @@ from .repository import Repository, read_config
 
 _MIB = 1 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30}
-_SIZE = re.compile(r"(\d{1,15}) ?([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
-_REMOTE = re.compile(r"[A-Za-z0-9_][\w./-]*", re.ASCII)
+_SIZE = r"(?ia)(\d{1,15}) ?([kmg]?)(?:i?b)?"
+_REMOTE = r"(?a)[A-Za-z0-9_][\w./-]*"
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -210,7 +210,7 @@ def _parse_run_id(_: _Place, raw: object) -> str:
 
 def _parse_remote(_: _Place, raw: object) -> str:
     name = _parse_text(raw)
-    if not _REMOTE.fullmatch(name) or ".." in name:
+    if not re.fullmatch(_REMOTE, name) or ".." in name:
         raise ValueError("it must be the name of a remote")
     return name
 
@@ -225,7 +225,7 @@ def _parse_bool(_: _Place, raw: object) -> bool:
 
 
 def _parse_size(_: _Place, raw: object) -> int:
-    match = _SIZE.fullmatch(str(raw).strip()) if isinstance(raw, (int, str)) and not isinstance(raw, bool) else None
+    match = re.fullmatch(_SIZE, str(raw).strip()) if isinstance(raw, (int, str)) and not isinstance(raw, bool) else None
     if match is None:
         raise ValueError("it must be a size such as 500k, 1m or 1048576")
     return int(match[1]) * _UNITS[match[2].lower()]

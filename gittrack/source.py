@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -181,14 +180,14 @@ class _Status:
     untracked: tuple[bytes, ...]
 
 
-@dataclass
 class _Work:
     """The steps of one capture."""
 
-    repository: Repository
-    status: Started
-    settings: Settings
-    scrubber: Scrubber
+    def __init__(self, repository: Repository, status: Started, settings: Settings, scrubber: Scrubber) -> None:
+        self.repository = repository
+        self.status = status
+        self.settings = settings
+        self.scrubber = scrubber
 
     def capture(self, link: SourceLink) -> SourceLink:
         found = _parse_status(self.status.finish())
@@ -358,7 +357,8 @@ def _copy_index(repository: Repository) -> Iterator[Path]:
     home = layout.gittrack_directory(repository.common_directory)
     home.mkdir(exist_ok=True)
     _remove_dead_copies(home)
-    directory = Path(tempfile.mkdtemp(prefix="index-", dir=home))
+    directory = home / f"index-{os.urandom(8).hex()}"
+    directory.mkdir(mode=0o700)
     try:
         copy = directory / "index"
         with contextlib.suppress(FileNotFoundError), open(repository.git_directory / "index", "rb") as index:

@@ -333,7 +333,7 @@ def test_a_megabyte_of_bad_will_takes_no_more_than_a_moment(name: str) -> None:
     stream = scrubber.stream()
     stream.feed(text.encode())
     stream.finish()
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 5
 
 
 def test_a_usual_set_of_params_costs_microseconds() -> None:
