@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gittrack.errors import InvalidInput, Unsupported
+from gittrack.errors import InvalidInput, StoreFailed, Unsupported
 from gittrack.git import GitFailed
 from gittrack.model import LeftOut, SourceLink
 from gittrack.repository import get_repository
@@ -350,6 +350,18 @@ def test_a_filter_that_fails_leaves_the_commit(repo: Path) -> None:
     assert (link.captured, link.commit, link.branch) == ("commit", git(repo, "rev-parse", "HEAD"), "main")
     assert isinstance(work.problem, GitFailed)
     assert list((repo / ".git" / "gittrack").iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", ["index", "gittrack"])
+def test_a_repository_that_cannot_be_read_or_written_leaves_the_commit(repo: Path, damaged: str) -> None:
+    head = git(repo, "rev-parse", "HEAD")
+    (repo / "train.py").write_text("changed\n")
+    (repo / ".git" / damaged).write_bytes(b"not what it should be")
+    inner = repo / "inner"
+    inner.mkdir()
+    work = begin_capture(get_repository(repo), inner, settings=Settings(), scrubber=Scrubber({}))
+    assert work.finish() == SourceLink(commit=head, branch="main", captured="commit", directory="inner")
+    assert isinstance(work.problem, StoreFailed)
 
 
 def test_a_subdirectory_is_named_and_the_whole_tree_captured(repo: Path, tmp_path: Path) -> None:
