@@ -12,6 +12,7 @@ import io
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -55,12 +56,13 @@ class ContentStore:
     def put_file(self, path: Path) -> Pointer:
         """Keep the bytes of a regular file, and return their name.
 
-        A file that changes meanwhile is kept as it was read. Raises InvalidInput for a symbolic link, a directory, a
-        device, a pipe or a socket and for a file that may not be read, NotFound where there is none, and StoreFailed
-        where its content cannot be kept.
+        A file that changes meanwhile is kept as it was read; of one that grows, what it had at the start. Raises
+        InvalidInput for a symbolic link, a directory, a device, a pipe or a socket and for a file that may not be read,
+        NotFound where there is none, and StoreFailed where its content cannot be kept.
         """
         with _open_regular(path) as file:
-            return self._put(_read_chunks(file, path))
+            # Of a file the kernel makes up as it is read, such as those in /proc, the size is not known beforehand.
+            return self._put(_read_chunks(file, path, size=os.fstat(file.fileno()).st_size or None))
 
     def put_bytes(self, data: bytes) -> Pointer:
         """Keep data, and return its name; raises StoreFailed where it cannot be kept."""
@@ -96,7 +98,7 @@ class ContentStore:
         digest = hashlib.sha256(usedforsecurity=False)
         size = 0
         with self.open(pointer) as file:
-            for chunk in _read_chunks(file, self._path(pointer)):
+            for chunk in _read_chunks(file, self._path(pointer), size=None):
                 digest.update(chunk)
                 size += len(chunk)
         if (digest.hexdigest(), size) != (pointer.oid, pointer.size):
@@ -160,10 +162,13 @@ def _open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)  # read in large steps
 
 
-def _read_chunks(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _read_chunks(file: BinaryIO, path: Path, *, size: int | None) -> Iterator[bytes]:
+    """Yield the bytes of a file, at most size of them."""
+    left = sys.maxsize if size is None else size
     try:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(min(_CHUNK, left)):
             yield chunk
+            left -= len(chunk)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from error
 
