@@ -520,3 +520,30 @@ def test_a_page_that_would_unpack_to_gigabytes_is_refused(small_part: tuple[pa.T
 def test_importing_the_module_does_not_load_pyarrow() -> None:
     code = "import sys, gittrack.series; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats()), min_size=1, max_size=50))
+def test_few_and_many_points_are_summed_alike(points: list[tuple[str, float]]) -> None:
+    columns: dict[str, Columns] = {}
+    for step, (metric, value) in enumerate(points):
+        known = columns.setdefault(metric, Columns(array("q"), array("q"), array("d")))
+        known.steps.append(step)
+        known.timestamps.append(step)
+        known.values.append(value)
+    table = series.build_table(columns)
+    assert series.summary._sum_few(table) == series.summary._sum_many(table)
+
+
+def test_recording_and_reading_points_do_not_import_pandas() -> None:
+    code = """
+import sys
+from array import array
+from gittrack import series
+columns = {"loss": series.Columns(array("q", [0, 1]), array("q", [0, 1]), array("d", [1.0, 0.5]))}
+table = series.build_table(columns)
+(part,) = series.encode_parts(table)
+series.summarize([table])
+series.select_series(series.merge_tables([series.decode_part(part, metric="loss")]), "loss")
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Corrupt, InvalidInput
 from ..layout import check_key
 from .footer import BYTE_ARRAY, DOUBLE, INT64, TAIL_BYTES, RowGroup, measure_pages, read_footer
-from .table import assemble_table, find_segments, get_column, is_in_order, select_series, table_schema
+from .table import assemble_table, find_segments, get_column, is_in_order, make_integer, select_series, table_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +45,8 @@ def encode_parts(table: pa.Table) -> Iterator[bytes]:
     start = 0
     while start < table.num_rows:
         length = min(MAX_PART_POINTS, table.num_rows - start)
-        too_many = pc.index(codes.slice(start, length), codes[start].as_py() + MAX_PART_METRICS).as_py()
+        beyond = make_integer(codes[start].as_py() + MAX_PART_METRICS, codes.type)
+        too_many = pc.index(codes.slice(start, length), beyond).as_py()
         length = length if too_many < 0 else too_many
         yield encode_part(table.slice(start, length))
         start += length
@@ -137,7 +138,7 @@ def _restrict_dictionary(table: pa.Table) -> pa.Table:
 
     metric = get_column(table, "metric")
     low, high = metric.indices[0].as_py(), metric.indices[len(metric) - 1].as_py()
-    codes = pc.subtract(metric.indices, pa.scalar(low, pa.int32()))
+    codes = pc.subtract(metric.indices, make_integer(low, metric.indices.type))
     column = pa.DictionaryArray.from_arrays(codes, metric.dictionary.slice(low, high - low + 1))
     return table.set_column(0, table_schema().field("metric"), column)
 

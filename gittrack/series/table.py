@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
@@ -87,7 +87,7 @@ def merge_tables(tables: Sequence[pa.Table]) -> pa.Table:
             pieces.setdefault(name, []).append(table.slice(start, length).select(POINT_COLUMNS))
     names = sorted(pieces)
     counts = [sum(piece.num_rows for piece in pieces[name]) for name in names]
-    empty = table_schema().empty_table().select(POINT_COLUMNS)
+    empty = _make_empty().select(POINT_COLUMNS)
     points = pa.concat_tables([empty, *(piece for name in names for piece in pieces[name])])
     return _sort(assemble_table(names, counts=counts, points=[get_column(points, name) for name in POINT_COLUMNS]))
 
@@ -126,8 +126,39 @@ def assemble_table(names: Sequence[str], *, counts: Sequence[int], points: Seque
 
     codes = b"".join(memoryview(array("i", [code]) * count) for code, count in enumerate(counts))
     indices = pa.Array.from_buffers(pa.int32(), sum(counts), [None, pa.py_buffer(codes)])
-    metric = pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+    metric = pa.DictionaryArray.from_arrays(indices, make_texts(names))
     return pa.Table.from_arrays([metric, *points], schema=table_schema())
+
+
+def _make_empty() -> pa.Table:
+    """Return a table without points; like the two below, without what imports pandas."""
+    import pyarrow as pa
+
+    types = (table_schema().field(name).type for name in POINT_COLUMNS)
+    points = [pa.Array.from_buffers(type, 0, [None, pa.py_buffer(b"")]) for type in types]
+    return assemble_table([], counts=[], points=points)
+
+
+def make_texts(texts: Sequence[str]) -> pa.StringArray:
+    """Return texts as an array.
+
+    Here and in `make_integer`, from buffers: `pa.array` and `pa.scalar` import pandas, where that is installed, to look
+    at what they are given, which takes longer than recording a small run.
+    """
+    import pyarrow as pa
+
+    encoded = [text.encode() for text in texts]
+    ends = array("i", [0, *accumulate(map(len, encoded))])
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def make_integer(value: int, type: pa.DataType) -> pa.Scalar:
+    """Return a whole number as a scalar of an integer type."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(type, 1, [None, pa.py_buffer(value.to_bytes(type.byte_width, "little", signed=True))])[
+        0
+    ]
 
 
 def get_column(table: pa.Table, name: str) -> pa.Array:
