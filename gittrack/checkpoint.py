@@ -191,6 +191,7 @@ def resolve_source(store: Store, source: SourceLink) -> SourceLink:
 def release_source(history: History, draft: Draft) -> None:
     """Drop the ref that kept a live run's source from being pruned, once the run's own commit holds the tree."""
     ref = layout.live_ref(draft.run.id)
-    known = history.store.find_ref(ref)
-    if known is not None:
-        history.store.delete_ref(ref, old=known)
+    with history.store.lock():
+        known = history.store.find_ref(ref)
+        if known is not None:
+            history.store.delete_ref(ref, old=known)

@@ -247,7 +247,7 @@ def _record(
     except BaseException:
         capture.cancel()
         raise
-    run = replace(run, source=_keep_source(place, run, capture.finish()))
+    run = replace(run, source=_complete_source(place, capture.finish()))
     if capture.problem is not None and find_git() is not None:
         reason = f"the working tree could not be captured, only its commit: {capture.problem}"
         warnings.warn(f"gittrack: {reason}", TrackingWarning, stacklevel=4)
@@ -256,23 +256,24 @@ def _record(
     if base is not None:
         events += [params_event(base.params)] if base.params else []
         events += [artifact_event(path, pointer) for path, pointer in base.artifacts.items()]
-    return _make_active(place, scrubber, JournalWriter.create(place.repository, run.id, events), owner=True)
+    journal = JournalWriter.create(place.repository, run.id, events)
+    if run.source.tree is not None:
+        # The journal comes first: whoever finds it, should this process die here, removes the ref as well.
+        with place.open_tracker() as tracker:
+            tracker.protect_source(run.id, run.source.tree)
+    return _make_active(place, scrubber, journal, owner=True)
 
 
-def _keep_source(place: Place, run: Run, source: SourceLink) -> SourceLink:
-    """Make sure that the store has, and will keep, the source tree for as long as the run lives.
+def _complete_source(place: Place, source: SourceLink) -> SourceLink:
+    """Return the link with its tree, all of it in the store, unless it is that of a commit in the same repository.
 
-    A clean tree of the store's own repository is HEAD's, and needs nothing. Objects that no commit refers to get a
-    ref; a store of its own gets copies.
+    Such a tree needs nothing: the commit holds it, and names it when the run is committed.
     """
     separate = place.code is not None and place.code.common_directory != place.repository.common_directory
     if source.captured == "none" or not (source.dirty or separate):
         return source
     with place.open_tracker() as tracker:
-        source = tracker.resolve_source(source)
-        if source.tree is not None:
-            tracker.protect_source(run.id, source.tree)
-    return source
+        return tracker.resolve_source(source)
 
 
 def own_command() -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from .model import Experiment, Snapshot
 from .snapshot import encode_experiment, encode_snapshot
 from .store import Commit, Ident, Store, TreeEntry
 
+# Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
+_chance = random.SystemRandom()
+
 _MOVE_ATTEMPTS = 50
 
 
@@ -129,5 +132,5 @@ def _move(history: History, slug: str, tip: str, write: Callable[[str], str]) ->
         if store.move_ref(ref, old=old, new=new, message="gittrack: record"):
             return store.get_commit(new)
         # Only plain git can be in the way here (a fetch or push into this branch): gittrack itself holds the lock.
-        clock.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+        clock.sleep(_chance.uniform(0, 0.005 * (attempt + 1)))
     raise StoreFailed(f"{ref} kept moving while a run was being recorded", hint="gittrack recover")

@@ -249,7 +249,8 @@ class Tracker:
 
     def protect_source(self, run_id: str, tree: str) -> None:
         """Keep a live run's source tree from being pruned, by a ref of its own, until its commit takes over."""
-        self.store.move_ref(layout.live_ref(run_id), old=None, new=tree, message="gittrack: live run")
+        with self.store.lock():
+            self.store.move_ref(layout.live_ref(run_id), old=None, new=tree, message="gittrack: live run")
 
     def resolve_source(self, source: SourceLink) -> SourceLink:
         """Return a source link with its tree, after making sure that the store has every object of it."""

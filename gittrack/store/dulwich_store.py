@@ -149,7 +149,7 @@ class DulwichStore(Store):
         A copy in a pack does not count: to look for it costs more than to write it, and `git gc` drops it again.
         """
         try:
-            found = read_loose(path, limit=len(new.data))
+            found = read_loose(self.repository.objects_directory, new.id, limit=len(new.data))
             if found != (new.kind, new.data):
                 return False
             os.utime(path)  # so that a `git gc` that runs now does not take it for old and unwanted
@@ -177,7 +177,7 @@ class DulwichStore(Store):
 
 def _find_loose(objects: Path, packs: PackDirectory, id: str, *, limit: int | None) -> tuple[Kind, bytes] | None:
     try:
-        return read_loose(loose_path(objects, id), limit=limit)
+        return read_loose(objects, id, limit=limit)
     except OSError as error:
         raise Corrupt(f"its file cannot be read: {error.strerror or error}") from error
 

@@ -14,6 +14,9 @@ from types import TracebackType
 from ..errors import StoreFailed
 from .disk import make_directories
 
+# Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
+_chance = random.SystemRandom()
+
 _LONGEST_WAIT = 60.0
 _LONGEST_PAUSE = 0.02
 
@@ -77,7 +80,7 @@ class StoreLock:
                     raise self._fail(error.strerror or str(error)) from error
             if time.monotonic() > deadline:
                 raise self._fail("another process has held it for a minute")
-            time.sleep(random.uniform(0, pause))
+            time.sleep(_chance.uniform(0, pause))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _fail(self, reason: str) -> StoreFailed:

@@ -28,14 +28,15 @@ def loose_path(objects: Path, id: str) -> Path:
     return objects / id[:2] / id[2:]
 
 
-def read_loose(path: Path, *, limit: int | None) -> tuple[Kind, bytes] | None:
-    """Return the kind and content of a loose object, or None where there is no such file.
+def read_loose(objects: Path, id: str, *, limit: int | None) -> tuple[Kind, bytes] | None:
+    """Return the kind and content of the loose object with this id, or None where there is no such file.
 
     Raises Corrupt where the file is damaged, or its content is larger than limit bytes: no more than the limit is ever
     decompressed. The id is not checked here.
     """
     try:
-        with open(path, "rb") as file:
+        # Asked for every object of a long walk, also for packed ones: building a Path would double what that costs.
+        with open(f"{objects}/{id[:2]}/{id[2:]}", "rb") as file:
             return _inflate(file.read(), limit=limit)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -56,8 +56,8 @@ class PackDirectory:
                 with _one_error(pack):
                     if limit is not None:
                         self._check_size(pack, offset, limit)
-                    number, data = pack.get_raw(_raw(id))
-                return _KINDS[number], data
+                    number, data = pack.resolve_object(offset, *pack.data.get_object_at(offset))
+                    return _KINDS[number], b"".join(data)  # type: ignore[arg-type]  # chunks, deltas being resolved
             except FileNotFoundError:  # repacked a moment ago
                 self._rescan()
         return None

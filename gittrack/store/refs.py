@@ -10,8 +10,8 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dulwich.errors import PackedRefsException, RefFormatError
@@ -20,12 +20,17 @@ from dulwich.objects import ZERO_SHA, ObjectID
 from dulwich.refs import DiskRefsContainer, Ref, SymrefLoop
 
 from ..errors import Corrupt, StoreFailed
+from ..layout import gittrack_directory
 from ..repository import Ident, Repository
 from .disk import Sharing, make_directories, sync_directory
+
+# Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
+_chance = random.SystemRandom()
 
 _LONGEST_WAIT = 10.0
 _LONGEST_PAUSE = 0.05
 _DEAD_LOCK_AGE = 600.0
+_MARK_SLACK = 5.0
 _LOGGED = ("refs/heads/", "refs/remotes/", "refs/notes/")
 
 
@@ -94,7 +99,9 @@ class FileRefs:
             expected = ZERO_SHA if old is None else ObjectID(old.encode())
             return self._refs.set_if_equals(name, expected, ObjectID(new.encode()), message=text)
 
-        if not self._insist(ref, attempt):
+        with self._marked(real):
+            moved = self._insist(ref, attempt)
+        if not moved:
             return False
         for directory in sorted(changed | {path.parent}, reverse=True):
             sync_directory(directory)
@@ -103,7 +110,9 @@ class FileRefs:
     def delete(self, ref: str, *, old: str) -> bool:
         """Delete ref if it is old, with its reflog, and tell whether it was; on disk when it does."""
         name = _encode(ref)
-        if not self._insist(ref, lambda: self._refs.remove_if_equals(name, ObjectID(old.encode()))):
+        with self._marked(name):
+            deleted = self._insist(ref, lambda: self._refs.remove_if_equals(name, ObjectID(old.encode())))
+        if not deleted:
             return False
         log = self._log_path(ref)
         log.unlink(missing_ok=True)
@@ -116,6 +125,37 @@ class FileRefs:
         path = self._path(name)
         sync_directory(next(directory for directory in path.parents if directory.is_dir()))
         return True
+
+    @contextmanager
+    def _marked(self, name: Ref) -> Iterator[None]:
+        """Say on disk which ref is being written, so that lock files left by a `kill -9` are known for what they are.
+
+        Whoever comes next holds the store's lock, so a mark that is still there was made by a dead process, and lock
+        files as old as the mark are its own: they need not grow ten minutes old before they are swept.
+        """
+        mark = gittrack_directory(self._repository.common_directory) / "moving"
+        try:
+            self._clear_mark(mark)
+            mark.write_bytes(name)
+        except OSError as error:
+            raise StoreFailed(f"{mark} cannot be written: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                mark.unlink()
+
+    def _clear_mark(self, mark: Path) -> None:
+        try:
+            made, name = mark.stat().st_mtime, mark.read_bytes()
+        except FileNotFoundError:
+            return
+        for path in (self._path(Ref(name)), self._repository.common_directory / "packed-refs") if name else ():
+            lock = path.with_name(path.name + ".lock")
+            with suppress(FileNotFoundError):
+                if abs(lock.stat().st_mtime - made) < _MARK_SLACK and not _is_open(lock):
+                    lock.unlink()
+        mark.unlink()
 
     def _insist(self, ref: str, attempt: Callable[[], bool]) -> bool:
         """Return what attempt returns, as soon as nobody else holds the lock it needs."""
@@ -137,7 +177,7 @@ class FileRefs:
                 raise self._packed_refs_are_damaged() from error
             except OSError as error:
                 raise StoreFailed(f"{ref} cannot be written: {error.strerror or error}") from error
-            time.sleep(random.uniform(0, pause))
+            time.sleep(_chance.uniform(0, pause))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _follow_to_last(self, name: Ref) -> Ref:
