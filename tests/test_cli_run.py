@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,16 @@ def test_the_exit_code_passes_through(repo: Path, code: int, status: str) -> Non
     assert (found.status, found.snapshot.run.exit_code) == (status, code)
 
 
-@pytest.mark.parametrize("name", ["TERM", "INT", "KILL", "SEGV", "PIPE", "USR1"])
-def test_a_command_that_a_signal_ends_takes_us_along(repo: Path, name: str) -> None:
-    number = signal.Signals[f"SIG{name}"].value
-    assert run("--", "sh", "-c", f"echo before; kill -{name} $$").returncode == -number
-    found = gittrack.get_run("latest")
-    assert (found.status, found.snapshot.run.exit_code) == ("KILLED", 128 + number)
-    assert read_output(found) == b"before\n"
+def test_a_command_that_a_signal_ends_takes_us_along(repo: Path) -> None:
+    names = ("TERM", "INT", "KILL", "SEGV", "PIPE", "USR1")
+    children = {name: start("-n", name, "--", "sh", "-c", f"echo before; kill -{name} $$") for name in names}
+    for name, child in children.items():
+        child.communicate(timeout=60)
+        number = signal.Signals[f"SIG{name}"].value
+        assert child.returncode == -number
+        found = gittrack.get_run(name)
+        assert (found.status, found.snapshot.run.exit_code) == ("KILLED", 128 + number)
+        assert read_output(found) == b"before\n"
 
 
 def test_a_shell_between_us_and_what_was_killed(repo: Path) -> None:
@@ -395,7 +399,7 @@ def note(number, frame):
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT):
     if signal.getsignal(number) is not signal.SIG_IGN:
         signal.signal(number, note)
-open("ready", "w").close()
+open(sys.argv[1], "w").close()
 deadline = time.monotonic() + 20
 while not counts and time.monotonic() < deadline:
     time.sleep(0.01)
@@ -405,22 +409,23 @@ sys.exit(9)
 """
 
 
-@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"])
-@pytest.mark.parametrize("whole_group", [True, False])
-def test_a_signal_reaches_the_command_once(repo: Path, name: str, whole_group: bool) -> None:
-    number = signal.Signals[f"SIG{name}"]
-    with start("-q", "--", *python(COUNTING)) as child:
-        wait_for(repo / "ready")
-        (os.killpg if whole_group else os.kill)(child.pid, number)
-        output, _ = child.communicate(timeout=30)
-    assert output.decode() == f"[({number.value}, 1)]\n"
-    assert child.returncode == 9
-    asked_to_stop = name not in ("USR1", "USR2")
-    assert gittrack.get_run("latest").status == ("KILLED" if asked_to_stop else "FAILED")
+@pytest.mark.parametrize("send", [os.killpg, os.kill])
+def test_a_signal_reaches_the_command_once(repo: Path, send: Callable[[int, int], None]) -> None:
+    names = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
+    children = {name: start("-q", "-n", name, "--", *python(COUNTING), name) for name in names}
+    for name, child in children.items():
+        wait_for(repo / name)
+        send(child.pid, signal.Signals[f"SIG{name}"])
+    for name, child in children.items():
+        output, _ = child.communicate(timeout=60)
+        assert output.decode() == f"[({signal.Signals[f'SIG{name}'].value}, 1)]\n"
+        assert child.returncode == 9
+        asked_to_stop = name not in ("USR1", "USR2")
+        assert gittrack.get_run(name).status == ("KILLED" if asked_to_stop else "FAILED")
 
 
 def test_timeout_reaches_the_command_once(repo: Path) -> None:
-    script = shlex.join(["timeout", "-s", "TERM", "3", *GITTRACK, "run", "-q", "--", *python(COUNTING)])
+    script = shlex.join(["timeout", "-s", "TERM", "3", *GITTRACK, "run", "-q", "--", *python(COUNTING), "ready"])
     assert subprocess.run(["sh", "-c", script], capture_output=True, timeout=30).stdout == b"[(15, 1)]\n"
 
 
@@ -445,7 +450,7 @@ def test_a_hangup_that_nohup_ignores_stays_ignored(repo: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    with start("-q", "--", *python(COUNTING), preexec_fn=ignore) as child:
+    with start("-q", "--", *python(COUNTING), "ready", preexec_fn=ignore) as child:
         wait_for(repo / "ready")
         os.killpg(child.pid, signal.SIGHUP)
         os.killpg(child.pid, signal.SIGUSR1)

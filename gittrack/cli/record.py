@@ -17,9 +17,9 @@ from ..recorder import join_run
 from ..recording import ActiveRun
 from .command import CommandGroup, F, complete_run, pass_session
 from .faults import say_faults
-from .process import RUN_ID_VARIABLE, UNTRACKED_VARIABLE
 from .session import Session
 from .values import parse_number, parse_params, split_assignments
+from .variables import RUN_ID_VARIABLE, UNTRACKED_VARIABLE
 
 # A value may begin with a minus sign.
 _VALUES = {"ignore_unknown_options": True}

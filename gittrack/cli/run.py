@@ -26,20 +26,12 @@ from .amounts import format_duration
 from .command import Command, complete_experiment, pass_session
 from .faults import say_faults
 from .output import OutputFile
-from .process import (
-    RUN_ID_VARIABLE,
-    UNTRACKED_VARIABLE,
-    CommandUnusable,
-    Ending,
-    end_like,
-    find_command,
-    leave_outer_run,
-    run_command,
-)
+from .process import CommandUnusable, Ending, end_like, find_command, leave_outer_run, run_command
 from .session import Session
 from .signals import SignalRelay
 from .terminal import Terminal
 from .values import find_command_params, parse_params, read_metrics_file, read_params_file, split_assignments
+from .variables import EXPERIMENT_VARIABLE, RUN_ID_VARIABLE, STORE_VARIABLE, UNTRACKED_VARIABLE
 
 OUTPUT = "output.log"
 
@@ -208,8 +200,8 @@ class _Execution:
     ) -> Ending:
         variables = {
             RUN_ID_VARIABLE: run.id,
-            "GITTRACK_STORE": str(find_place(self._session.store).repository.directory),
-            "GITTRACK_EXPERIMENT": run.experiment,
+            STORE_VARIABLE: str(find_place(self._session.store).repository.directory),
+            EXPERIMENT_VARIABLE: run.experiment,
         }
         old_metrics = _identify(self._request.metrics_file)
         self._attempt(lambda: run.keep_output(OUTPUT, OUTPUT))

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .process import Witness
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PASSED_ON = (*STOP_SIGNALS, signal.SIGUSR1, signal.SIGUSR2)
 
-# How long the witness may take to die of a signal that it was sent together with us.
-_WITNESS_SECONDS = 0.05
-_POLL_SECONDS = 0.002
 # A Ctrl-C this soon after the command ended was meant for the command.
 _LATE_SECONDS = 0.3
 
@@ -36,28 +36,26 @@ class SignalRelay:
     A context manager, for the main thread. Signals that this process was started with as ignored (`nohup`) stay so.
     After the command has ended they are dropped, so that recording is not cut short, but for a second SIGINT: that one
     ends this process at once, and what was recorded stays in the run's journal. `stopped_by` is the last signal of
-    STOP_SIGNALS that came while the command ran, or None.
+    STOP_SIGNALS that came while the command ran, or None; `passed_on` are those that are passed on at all.
     """
 
     def __init__(self) -> None:
         self.stopped_by: int | None = None
-        self.inherited_mask: set[signal.Signals] = set()
-        self._signals = {number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN}
-        self._signals.add(signal.SIGWINCH)
+        self.inherited_mask: set[int] = set()
+        self.passed_on = {number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN}
+        self._signals = {*self.passed_on, signal.SIGWINCH}
         self._pid: int | None = None
         self._resize: Callable[[], bool] = lambda: False
         self._ended_at = 0.0
         self._late_interrupts = 0
-        self._witness: _Witness | None = None
+        self._witness: Witness | None = None
         self._thread: threading.Thread | None = None
         self._closing = False
 
     def __enter__(self) -> SignalRelay:
         # An ignored SIGCHLD, which a caller may have left us, would lose the command's status.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self.inherited_mask = {
-            signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
-        }
+        self.inherited_mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, self._signals))
         return self
 
     def __exit__(
@@ -71,12 +69,12 @@ class SignalRelay:
             signal.sigwait(self._signals)
         signal.pthread_sigmask(signal.SIG_SETMASK, self.inherited_mask)
 
-    def follow(self, pid: int, *, resize: Callable[[], bool]) -> None:
+    def follow(self, pid: int, *, witness: Witness, resize: Callable[[], bool]) -> None:
         """Pass signals on to the command with this process id, also those that came since the relay was entered.
 
         `resize` is called when the terminal's size changed, and tells whether the command has to hear of it.
         """
-        self._witness = _Witness(self._signals - {signal.SIGWINCH}, mask=self.inherited_mask)
+        self._witness = witness
         self._pid, self._resize = pid, resize
         self._thread = threading.Thread(target=self._listen, name="gittrack-signals", daemon=True)
         self._thread.start()
@@ -122,57 +120,3 @@ class SignalRelay:
         if self._late_interrupts > 1:
             os._exit(128 + number)
         os.write(2, b"gittrack: recording the run; Ctrl-C again leaves that to the next gittrack command\n")
-
-
-class _Witness:
-    """A process of our group that does nothing but die of the signals that are passed on."""
-
-    def __init__(self, signals: set[signal.Signals], *, mask: set[signal.Signals]) -> None:
-        self._signals = signals
-        self._mask = mask
-        self._lock = threading.Lock()
-        self._program = shutil.which("cat")
-        self._input, self._hold = os.pipe()  # its end comes when we end, however that is
-        self._pid = self._start()
-
-    def _start(self) -> int | None:
-        if self._program is None:
-            return None
-        actions = [
-            (os.POSIX_SPAWN_DUP2, self._input, 0),
-            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ]
-        try:
-            return os.posix_spawn(
-                self._program, ["cat"], {}, file_actions=actions, setsigmask=self._mask, setsigdef=self._signals
-            )
-        except OSError:
-            return None
-
-    def had(self, number: int) -> bool:
-        """Tell whether the witness, too, was sent the signal that just came to us; takes up to 50 ms."""
-        deadline = time.monotonic() + _WITNESS_SECONDS
-        with self._lock:
-            while self._pid is not None:
-                pid, status = os.waitpid(self._pid, os.WNOHANG)
-                if pid:
-                    self._pid = self._start()
-                    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == number
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(_POLL_SECONDS)
-        return False
-
-    def dismiss(self) -> int | None:
-        """End the witness, and return the signal that had ended it already, if one had; to be called once."""
-        with self._lock:
-            os.close(self._hold)
-            os.close(self._input)
-            if self._pid is None:
-                return None
-            os.kill(self._pid, signal.SIGKILL)
-            status = os.waitpid(self._pid, 0)[1]
-            self._pid = None
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else signal.SIGKILL
-        return None if number == signal.SIGKILL else number

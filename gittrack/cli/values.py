@@ -25,16 +25,17 @@ _WORDS: Mapping[str, Scalar] = {
     **dict.fromkeys(("inf", "+inf", "Infinity", "+Infinity", ".inf"), math.inf),
     **dict.fromkeys(("-inf", "-Infinity", "-.inf"), -math.inf),
 }
-_INT = re.compile(r"[+-]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]+)?")
-_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+# Compiled when first used: a short call of `gittrack record` needs few of them.
+_INT = r"[+-]?(0|[1-9][0-9]*)"
+_FLOAT = r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]+)?"
+_LEADING_ZERO = r"[+-]?0[0-9]"
 _INT64 = range(-(1 << 63), 1 << 63)
 
 _SCRIPT_ENDINGS = (".py", ".sh", ".R", ".r", ".jl", ".lua", ".pl", ".rb", ".js", ".mjs", ".ts", ".ipynb")
 # Programs that run another one, named after options of their own.
-_LAUNCHER = re.compile(
-    r"python[0-9.]*|pypy[0-9.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|mpiexec|srun|uv|poetry|pipenv|pdm|"
-    r"hatch|pixi|conda|mamba|ray|env|nice|time|bash|sh|zsh|dash|Rscript|julia|node|ruby|perl|lua|papermill"
+_LAUNCHERS = frozenset(
+    "python pypy ipython torchrun accelerate deepspeed horovodrun mpirun mpiexec srun uv poetry pipenv pdm hatch pixi "
+    "conda mamba ray env nice time bash sh zsh dash Rscript julia node ruby perl lua papermill".split()
 )
 _LAUNCHER_MODULES = (
     "torch.distributed.run",
@@ -43,7 +44,7 @@ _LAUNCHER_MODULES = (
     "pdb",
     "cProfile",
 )
-_OVERRIDE = re.compile(r"\+{0,2}([A-Za-z_][\w.@/-]*)=(.*)", re.DOTALL)
+_OVERRIDE = r"(?s)\+{0,2}([A-Za-z_][\w.@/-]*)=(.*)"
 
 _STEP = "step"
 
@@ -60,12 +61,12 @@ def parse_value(text: str) -> Scalar:
         return _WORDS[text]
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
-    if len(text) > 400 or _LEADING_ZERO.match(text):
+    if len(text) > 400 or re.match(_LEADING_ZERO, text):
         return text
-    if _INT.fullmatch(text):
+    if re.fullmatch(_INT, text):
         number = int(text)
         return number if number in _INT64 else text
-    if _FLOAT.fullmatch(text):
+    if re.fullmatch(_FLOAT, text):
         real = float(text)
         return text if math.isinf(real) else real
     return text
@@ -116,7 +117,7 @@ def find_command_params(command: Sequence[str]) -> dict[str, Scalar]:
     while position < len(words) and words[position] != "--":
         word = words[position]
         position += 1
-        override = _OVERRIDE.fullmatch(word)
+        override = re.fullmatch(_OVERRIDE, word)
         if override:
             found.setdefault(override.group(1), []).append(override.group(2))
         elif word.startswith("--"):
@@ -129,7 +130,7 @@ def find_command_params(command: Sequence[str]) -> dict[str, Scalar]:
 
 def _find_own_words(command: Sequence[str]) -> Sequence[str]:
     """Return the words of a command line behind the program that they are meant for."""
-    if not command or not _LAUNCHER.fullmatch(PurePath(command[0]).name):
+    if not command or PurePath(command[0]).name.rstrip("0123456789.") not in _LAUNCHERS:
         return command[1:]
     for position, word in enumerate(command[1:], start=1):
         if word.endswith(_SCRIPT_ENDINGS) and not word.startswith("-"):
@@ -156,7 +157,7 @@ def _take_values(words: Sequence[str]) -> list[str]:
     """Return the words that are an option's value: one, or several numbers in a row."""
     values: list[str] = []
     for word in words:
-        if _is_option(word) or (_OVERRIDE.fullmatch(word) and not values):
+        if _is_option(word) or (re.fullmatch(_OVERRIDE, word) and not values):
             break
         if values and not (_is_number(values[-1]) and _is_number(word)):
             break

@@ -1,0 +1,9 @@
+"""Names the environment variables by which programs inside a command find its run, or learn that there is none."""
+
+from __future__ import annotations
+
+RUN_ID_VARIABLE = "GITTRACK_RUN_ID"
+STORE_VARIABLE = "GITTRACK_STORE"
+EXPERIMENT_VARIABLE = "GITTRACK_EXPERIMENT"
+# Set where the command runs, but nothing of it is recorded, because the tracker is at fault.
+UNTRACKED_VARIABLE = "GITTRACK_UNTRACKED"
