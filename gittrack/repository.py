@@ -81,13 +81,14 @@ def find_repository(path: Path) -> Repository | None:
     """Return the repository that path, a file or directory, stands in, or None outside any.
 
     Looks in path and its parents for what git looks for: a `.git` directory, a `.git` file (linked working tree or
-    submodule), or a bare repository. Raises NotFound where a `.git` file names a repository that is gone, Unsupported
-    for a repository format newer than git's own version 1, and Corrupt where its configuration cannot be read.
+    submodule), or a bare repository; passes over what may not be looked into. Raises NotFound where a `.git` file names
+    a repository that is gone, Unsupported for a repository format newer than git's own version 1, and Corrupt where its
+    configuration cannot be read.
     """
     start = Path(os.path.realpath(path))
     for directory in (start, *start.parents):
         dot_git = directory / ".git"
-        if dot_git.is_file():
+        if os.path.isfile(dot_git):
             return _open(_follow_git_file(dot_git), worktree=directory)
         if _is_git_directory(dot_git):
             return _open(Path(os.path.realpath(dot_git)), worktree=directory)
@@ -169,10 +170,10 @@ def _find_login() -> str:
 def _is_git_directory(path: Path) -> bool:
     """Tell whether git would take path for a Git directory: a HEAD, and objects and refs in the common directory."""
     head = path / "HEAD"
-    if not os.path.lexists(head) or not (head.is_symlink() or _looks_like_head(head)):
+    if not os.path.lexists(head) or not (os.path.islink(head) or _looks_like_head(head)):
         return False
     common = _find_common_directory(path)
-    return (common / "objects").is_dir() and (common / "refs").is_dir()
+    return os.path.isdir(common / "objects") and os.path.isdir(common / "refs")
 
 
 def _looks_like_head(head: Path) -> bool:
@@ -241,7 +242,7 @@ def _find_configured_worktree(config: GitConfig, git_directory: Path) -> Path | 
 
 def _find_symbolic_target(path: Path) -> str | None:
     """Return the ref that path stands for, or None where it holds an id or does not exist."""
-    if path.is_symlink():
+    if os.path.islink(path):
         target = os.readlink(path)
         return target if target.startswith("refs/") else None
     line = _read_line(path) or ""

@@ -289,3 +289,11 @@ def test_a_path_that_is_not_unicode_survives(repo: Path) -> None:
     (repo / ".git" / "config").open("ab").write(b"[gittrack]\n\tstore = /caf\xe9\n")
     for config in (read_config(get_repository(repo)), get_repository(repo).config):
         assert os.fsencode(config.find("gittrack.store") or "") == b"/caf\xe9"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may look everywhere")
+def test_what_may_not_be_looked_into_is_passed_over(repo: Path) -> None:
+    inner = repo / "a" / ".git"
+    inner.mkdir(parents=True)
+    inner.chmod(0)
+    assert get_repository(repo / "a").worktree == repo

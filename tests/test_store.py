@@ -618,8 +618,9 @@ for attempt in (lambda: write(store, "new"), lambda: store.move_ref(REF, old=one
 store.close()
 """
     subprocess.run(["chmod", "-R", "a-w,a+rX", str(directory)], check=True)
-    for parent in directory.parents[:3]:
-        parent.chmod(0o755)
+    for parent in directory.parents:
+        if parent.stat().st_uid == os.getuid():
+            parent.chmod(parent.stat().st_mode | 0o555)
     prefix = ["setpriv", "--reuid=65534", "--clear-groups"] if os.getuid() == 0 else []
     environment = {
         **os.environ,

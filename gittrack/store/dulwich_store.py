@@ -118,7 +118,7 @@ class DulwichStore(Store):
         with self._turns:
             for _ in range(2):
                 for objects, packs in self._list_places():
-                    if loose_path(objects, id).exists() or packs.has_object(id):
+                    if os.path.exists(loose_path(objects, id)) or packs.has_object(id):
                         return True
             return self.repository.is_partial
 

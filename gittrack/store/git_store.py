@@ -51,7 +51,7 @@ class GitStore(Store):
         except GitFailed as error:
             if error.code < 0 or "not a valid ref" not in error.stderr:
                 raise
-            if self.repository.ref_format == "files" and (self.repository.common_directory / ref).is_file():
+            if self.repository.ref_format == "files" and os.path.isfile(self.repository.common_directory / ref):
                 raise Corrupt(f"{ref} is damaged: {error.stderr}", hint=f"git update-ref {ref} <commit>") from None
             return None
         return id

@@ -214,7 +214,7 @@ class FileRefs:
         """
         ref = os.fsdecode(name)
         path = self._log_path(ref)
-        if new is None or not (self._is_logged(ref) or path.exists()):
+        if new is None or not (self._is_logged(ref) or os.path.exists(path)):
             return
         zero = b"0" * len(new)
         before = zero if old is None or old == ZERO_SHA else old
