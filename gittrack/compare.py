@@ -131,7 +131,7 @@ def _flatten(mapping: Mapping[str, object], prefix: str, facts: dict[str, Scalar
 def rank_metrics(summaries: Sequence[Mapping[str, MetricSummary]]) -> list[str]:
     """Return every metric of any run, the most telling first.
 
-    First those that most runs have, then those with a known goal, then those measured on held-out data, then by name;
+    First those with a known goal, then those that most runs have, then those measured on held-out data, then by name;
     what reads like a machine's own figures (time, cpu, memory) comes last.
     """
     counts: dict[str, int] = {}
@@ -139,12 +139,12 @@ def rank_metrics(summaries: Sequence[Mapping[str, MetricSummary]]) -> list[str]:
         for metric in summary:
             counts[metric] = counts.get(metric, 0) + 1
 
-    def order(metric: str) -> tuple[bool, int, bool, bool, str]:
+    def order(metric: str) -> tuple[bool, bool, int, bool, str]:
         words = set(_split_words(metric))
         return (
             bool(words & _MACHINE_WORDS),
-            -counts[metric],
             guess_goal(metric) is None,
+            -counts[metric],
             not words & _HELD_OUT_WORDS,
             metric,
         )
@@ -168,11 +168,13 @@ _MAX_WORDS = _gather_words("""
     pearson ppv prauc precision psnr purity r2 recall return returns reward roc rouge score sensitivity silhouette snr
     spearman specificity speedup spice ssim success throughput tnr top1 top5 tpr win winrate wins
 """)
+_GOAL_WORDS = _MIN_WORDS | _MAX_WORDS
 _TIME_UNITS = _gather_words("h hour hours min minute minutes ms s sec second seconds secs")
 _MACHINE_WORDS = _gather_words("cpu disk duration elapsed gpu memory ram runtime seconds system time vram")
 _HELD_OUT_WORDS = _gather_words("cv dev eval heldout holdout test val valid validation")
 _OUTCOMES: Mapping[str, Goal] = {"true": "max", "false": "min"}
 _NEGATIONS = frozenset({"neg", "negative"})
+_PART = re.compile(r"[A-Za-z0-9]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
@@ -202,9 +204,13 @@ def guess_goal(metric: str) -> Goal | None:
 
 
 def _split_words(metric: str) -> list[str]:
-    """Return the words of a metric's name in lower case: split at punctuation and at changes of case."""
+    """Return the words of a metric's name in lower case: split at punctuation, and unknown ones at changes of case."""
     text = re.sub(r"/\s*(?=(?:s|sec|second|min|minute|hour|h)$)", " per ", metric)
-    return [word.lower() for word in _WORD.findall(text)]
+    words = []
+    for part in _PART.findall(text):
+        known = part.lower().rstrip("0123456789") in _GOAL_WORDS
+        words += [part] if known else _WORD.findall(part)
+    return [word.lower() for word in words]
 
 
 def _is_number(value: Value) -> bool:

@@ -5,10 +5,14 @@ Imports nothing heavy by itself, so that an interrupt meets `main` as early as p
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
 from collections.abc import Sequence
+
+# What stands for our own signs where the encoding has none of them.
+_SUBSTITUTES = {"…": "~", "↓": "v", "↑": "^"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,10 +51,18 @@ def _run(words: list[str]) -> int:
 
 
 def _accept_any_text() -> None:
-    """Let a terminal that lacks a character show another one instead of ending the command."""
+    """Let a stream whose encoding lacks a character take another one instead of ending the command."""
+    codecs.register_error("gittrack", _find_substitute)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="gittrack")
+
+
+def _find_substitute(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_SUBSTITUTES.get(char, "?") for char in missing), error.end
 
 
 def _silence_output() -> None:

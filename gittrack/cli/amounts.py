@@ -151,7 +151,7 @@ def format_change(old: float, new: float) -> str:
     if not (math.isfinite(old) and math.isfinite(new)) or old == 0 or old == new:
         return ""
     percent = (new - old) / abs(old) * 100
-    return f"{percent:+.0f}%" if abs(percent) >= 99.5 else f"{percent:+.2g}%"
+    return f"{percent:+.0f}%" if abs(percent) >= 99.95 else f"{percent:+.1f}%"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

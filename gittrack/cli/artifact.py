@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +20,8 @@ from .text import clean
 
 if TYPE_CHECKING:
     from ..stored_run import StoredRun
+
+_CHUNK = 1 << 20
 
 
 def choose_paths(known: Sequence[str], wanted: Sequence[str], *, run: str) -> list[str]:
@@ -147,7 +147,7 @@ def cat(session: Session, run: str, paths: tuple[str, ...]) -> None:
             raise InvalidInput(f"{unknown[0]!r:.200} is a directory of artifacts", hint=f"gittrack artifact ls {run}")
         if unknown:
             choose_paths(list(found.artifacts()), unknown, run=found.name)
-        sys.stdout.flush()
         for path in paths:
             with found.open_artifact(path) as content:
-                shutil.copyfileobj(content, sys.stdout.buffer, 1 << 20)
+                while chunk := content.read(_CHUNK):
+                    session.terminal.write_bytes(chunk)

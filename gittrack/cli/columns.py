@@ -105,11 +105,10 @@ def find_source(key: str, runs: Sequence[StoredRun]) -> Source:
     prefix, dot, _ = key.partition(".")
     if dot and prefix in ("params", "metrics", "tags"):
         return _make_source(key)
-    names = f"{', '.join(ATTRIBUTES)}, or params.NAME, metrics.NAME, tags.NAME"
     close = find_close(key, [*ATTRIBUTES, *known, *(name.partition(".")[2] for name in known)])
     raise InvalidInput(
         f"no column {key!r:.100}: no such attribute, and no run has such a param, metric or tag",
-        hint=" or ".join(close) or f"one of {names}",
+        hint=" or ".join(close) or "gittrack help columns",
     )
 
 

@@ -120,6 +120,10 @@ class CommandGroup(click.Group):
         super().__init__(*args, **attributes)
         self.params = make_global_options(hidden=self.hides_global_options) + self.params
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order they were declared in."""
+        return list(self.commands)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the group's own options; raises InvalidInput where no command follows."""
         if not args and self.no_args_is_help and not ctx.resilient_parsing:

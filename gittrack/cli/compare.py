@@ -278,7 +278,7 @@ def compare(
     and --max say it for other names.
     """
     if len(runs) < 2:
-        raise InvalidInput("a comparison needs at least two runs", hint=f"gittrack compare {runs[0]} latest")
+        raise InvalidInput("a comparison needs at least two runs", hint="gittrack compare latest latest~1")
     with session.open_tracker() as tracker:
         found = [tracker.get_run(ref) for ref in runs]
     comparison = compare_runs(found, goals=choose_goals(minimize, maximize, found))

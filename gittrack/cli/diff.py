@@ -32,8 +32,7 @@ _MARKS = {"+": "added", "-": "deleted", "~": "id"}
 def render_diff(comparison: Comparison, code: bytes | None, screen: Screen) -> list[str]:
     """Return what changed from the first run to the second; `code` is git's diff, None where there is none to have."""
     old, new = comparison.runs
-    names = [f"{clean(run.name)} ({screen.paint(run.id[:8], 'id')})" for run in (old, new)]
-    lines = [f"{screen.paint('from', 'heading')} {names[0]}", f"{screen.paint('to', 'heading')}   {names[1]}"]
+    lines = [_render_end("from", old, screen), _render_end("to", new, screen)]
     facts = [row for row in comparison.environment if not row.key.startswith(_PACKAGES)]
     packages = [
         Row(row.key.removeprefix(_PACKAGES), row.values)
@@ -57,6 +56,13 @@ def render_diff(comparison: Comparison, code: bytes | None, screen: Screen) -> l
     return lines
 
 
+def _render_end(word: str, run: StoredRun, screen: Screen) -> str:
+    name = clean(run.name)
+    if screen.width is not None:
+        name = clip(name, screen.width - len("from  (12345678)"))
+    return f"{screen.paint(word, 'heading')}{' ' * (5 - len(word))}{name} ({screen.paint(run.id[:8], 'id')})"
+
+
 def find_run_changes(old: StoredRun, new: StoredRun) -> list[Row]:
     """Return the rows of what the two runs themselves were: experiment, status, time, commit, command, exit code."""
 
@@ -67,7 +73,7 @@ def find_run_changes(old: StoredRun, new: StoredRun) -> list[Row]:
             "took": format_duration(run.duration),
             "source": say_source(run),
             "command": shlex.join(run.command),
-            "parent": run.parent or "",
+            "parent": (run.parent or "")[:8],
             "note": run.note,
         }
         return {key: value for key, value in facts.items() if value}

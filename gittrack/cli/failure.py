@@ -5,13 +5,15 @@ The only place where errors become exit codes. Knows nothing of commands.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from .. import errors
-from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from .terminal import Terminal
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -75,6 +77,8 @@ def report(error: BaseException, terminal: Terminal, *, arguments: Sequence[str]
         place = f": {error.filename}" if error.filename else ""
         terminal.error(f"{error.strerror}{place}")
     else:
+        import shlex
+
         words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         hint = "run again with --debug: " + shlex.join(["gittrack", "--debug", *arguments])
         terminal.error(f"unexpected {words}", hint=hint)

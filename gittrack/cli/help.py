@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import NotFound
-from .columns import ATTRIBUTES
+from .columns import ATTRIBUTES, STATISTICS
 from .command import Command, pass_session
 from .failure import MEANINGS, find_close
 from .root import COMMANDS
@@ -26,9 +26,9 @@ def _say_columns() -> str:
     return f"""\
 Columns of gittrack ls, for --columns and --sort
 
-  attributes      {", ".join(list(ATTRIBUTES)[:8])},
-                  {", ".join(list(ATTRIBUTES)[8:15])},
-                  {", ".join(list(ATTRIBUTES)[15:])}
+  attributes      {", ".join(list(ATTRIBUTES)[:7])},
+                  {", ".join(list(ATTRIBUTES)[7:14])},
+                  {", ".join(list(ATTRIBUTES)[14:])}
   params.NAME     a param
   tags.NAME       a tag
   metrics.NAME    a metric's last value
@@ -57,7 +57,7 @@ Settings
   in pyproject.toml  git config           what it says
   experiment         gittrack.experiment  the experiment of runs that name none
   store              gittrack.store       the repository that holds the runs
-  remote             gittrack.remote      the remote that runs are shared through
+  remote             gittrack.remote      the remote that runs go through
   auto-push          gittrack.autoPush    push a run when it ends
   namespace          gittrack.namespace   where the branches are
 

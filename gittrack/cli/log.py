@@ -76,7 +76,8 @@ def say_metrics(run: StoredRun, room: int | None = None) -> str:
 
 def render_lines(runs: Sequence[StoredRun], screen: Screen) -> list[str]:
     """Return one line for every run: id, name, status, and the main metrics as far as they fit."""
-    names = [clean(run.name) if screen.width is None else clip(clean(run.name), 28) for run in runs]
+    most = None if screen.width is None else min(28, max(4, screen.width - 9 - 2 - 8))
+    names = [clean(run.name) if most is None else clip(clean(run.name), most) for run in runs]
     widest = max(map(count_cells, names), default=0)
     lines = []
     for run, name in zip(runs, names, strict=True):

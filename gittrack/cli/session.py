@@ -8,10 +8,9 @@ from functools import cached_property
 from time import time_ns
 from typing import TYPE_CHECKING
 
-from .terminal import Terminal
-
 if TYPE_CHECKING:
     from ..tracker import Tracker
+    from .terminal import Terminal
 
 JSON_VERSION = 1
 
@@ -26,7 +25,13 @@ class Session:
     def __init__(self) -> None:
         self.store: str | None = None
         self.debug = False
-        self.terminal = Terminal()
+
+    @cached_property
+    def terminal(self) -> Terminal:
+        """Where this command writes to."""
+        from .terminal import Terminal
+
+        return Terminal()
 
     @cached_property
     def now(self) -> int:

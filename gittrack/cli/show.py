@@ -14,12 +14,12 @@ from .command import Command, json_option, pass_session, run_argument
 from .session import Session
 from .table import GAP, Cell, Column, lay_out
 from .terminal import Screen
-from .text import clean, clean_lines, clip, count_cells
+from .text import clean, clean_lines, clip, count_cells, take
 
 if TYPE_CHECKING:
     from ..stored_run import StoredRun
 
-TRACEBACK_LINES = 12
+TRACEBACK_LINES = 16
 _MAX_PACKAGES = 6
 _NOTABLE_PACKAGES = ("torch", "tensorflow", "jax", "scikit-learn", "xgboost", "lightgbm", "transformers", "numpy")
 
@@ -103,15 +103,13 @@ def describe_source(run: StoredRun) -> str:
     source = run.source
     if source.commit is None:
         return "no commit" if source.captured != "none" else "not captured"
-    parts = [clean(source.commit[:12])]
-    if source.branch:
-        parts.append(f"on {clean(source.branch)}")
-    parts.append("with changes" if source.dirty else "clean")
-    if source.captured != "worktree":
-        parts.append(f"({source.captured} only)")
+    where = clean(source.commit[:12]) + (f" on {clean(source.branch)}" if source.branch else "")
+    parts = [where, "with changes" if source.dirty else "clean"]
+    if source.captured == "commit":
+        parts.append("only the commit's files are kept")
     if source.left_out:
-        parts.append(f"({count(len(source.left_out), 'file')} left out)")
-    return " ".join(parts)
+        parts.append(f"{count(len(source.left_out), 'file')} left out")
+    return ", ".join(parts)
 
 
 def describe_environment(environment: Mapping[str, object]) -> str:
@@ -162,7 +160,7 @@ def fold(text: str, room: int | None) -> list[str]:
         if line:
             lines.append(line)
         while count_cells(word) > room:
-            piece = clip(word, room + 1).removesuffix("…")
+            piece = take(word, room) or word[0]
             lines.append(piece)
             word = word[len(piece) :]
         line = word
@@ -176,7 +174,7 @@ def _heading(title: str, screen: Screen) -> str:
 def _render_note(note: str, screen: Screen) -> list[str]:
     room = None if screen.width is None else screen.width - 2
     lines = [piece for line in clean_lines(note) for piece in fold(line, room)]
-    return [_heading("note", screen), *("  " + line for line in lines)] if lines else []
+    return [_heading("note", screen), *(f"  {line}".rstrip() for line in lines)] if lines else []
 
 
 def _render_failure(run: StoredRun, screen: Screen) -> list[str]:
@@ -190,7 +188,7 @@ def _render_failure(run: StoredRun, screen: Screen) -> list[str]:
         lines.append("  " + screen.paint(f"… {count(len(traceback) - TRACEBACK_LINES, 'line')} above (--json)", "dim"))
         traceback = traceback[-TRACEBACK_LINES:]
     if traceback:
-        return lines + ["  " + _cut(line, room) for line in traceback]
+        return lines + [f"  {_cut(line, room)}".rstrip() for line in traceback]
     message = f"{failure.type}: {failure.message}" if failure.message else failure.type
     return lines + ["  " + line for line in fold(clean(message), room)]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,6 +60,8 @@ def detect_screen(stream: IO[str]) -> Screen:
     """Return what is known of the place a stream writes to. NO_COLOR, if not empty, and TERM=dumb mean no colours."""
     if not stream.isatty():
         return Screen()
+    import shutil
+
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Screen(width=max(20, shutil.get_terminal_size().columns), color=not plain)
 
@@ -81,12 +82,15 @@ class Terminal:
     def write(self, lines: Iterable[str]) -> None:
         """Write lines to standard output. They are printed as they are: their makers have cleaned and painted them."""
         text = "".join(line + "\n" for line in lines)
-        click.echo(text, nl=False, color=self.screen.color)
+        self.write_bytes(text.encode(sys.stdout.encoding, sys.stdout.errors or "replace"))
 
     def write_bytes(self, data: bytes) -> None:
-        """Write bytes to standard output, untouched."""
+        """Write bytes to standard output, untouched, and all of them: an unbuffered stream may take them in parts."""
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[sys.stdout.buffer.write(rest) or 0 :]
+        sys.stdout.buffer.flush()
 
     def page(self, lines: list[str], *, use_pager: bool = True) -> None:
         """Write lines to standard output, through the user's pager where a person reads them, as git does."""
@@ -155,6 +159,7 @@ def _ask_git(variable: str) -> str | None:
 def _run_pager(command: str, text: str) -> None:
     """Show text in a pager. Its options come from LESS and LV, with git's defaults for both."""
     import shlex
+    import shutil
     import subprocess
 
     words = shlex.split(command)

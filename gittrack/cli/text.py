@@ -6,7 +6,6 @@ runs, tables or colours.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Literal
 
@@ -63,6 +62,8 @@ def clean_lines(text: str) -> list[str]:
 
 def encode_json(value: object) -> str:
     """Return value as JSON for people and programs: unsafe characters stand as `\\uXXXX`, so nothing is lost."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     return _UNSAFE_IN_JSON.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
@@ -82,10 +83,18 @@ def clip(text: str, cells: int, *, keep: Literal["start", "end"] = "start") -> s
         return text
     if cells < 1:
         return ""
-    chars = text if keep == "start" else text[::-1]
-    kept = ""
-    for char in chars:
-        if count_cells(kept + char) > cells - 1:
+    if keep == "start":
+        return take(text, cells - 1).rstrip() + "…"
+    return "…" + take(text[::-1], cells - 1)[::-1].lstrip()
+
+
+def take(text: str, cells: int) -> str:
+    """Return as much of the start of text as stands in `cells` cells."""
+    if text.isascii():
+        return text[:cells]
+    taken = ""
+    for char in text:
+        if count_cells(taken + char) > cells:
             break
-        kept += char
-    return kept.rstrip() + "…" if keep == "start" else "…" + kept[::-1].lstrip()
+        taken += char
+    return taken
