@@ -927,6 +927,24 @@ def test_packs_are_read_without_git_and_closed_again(tmp_path: Path, monkeypatch
     store.close()
 
 
+def test_a_store_left_open_says_nothing(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "repo")
+    with open_store(get_repository(tmp_path / "repo")) as store:
+        (one,) = build_chain(store, 1)
+    git(tmp_path / "repo", "repack", "-adq")
+    git(tmp_path / "repo", "prune-packed")
+    code = f"""
+from pathlib import Path
+from gittrack.repository import get_repository
+from gittrack.store import open_store
+store = open_store(get_repository(Path({str(tmp_path / "repo")!r})))
+print(store.get_commit({one!r}).time)
+"""
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("1700000000\n", "")
+
+
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
     lambda name: name not in (".", "..") and name.lower() not in (".git", "git~1")
 )

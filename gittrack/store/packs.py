@@ -7,6 +7,7 @@ caller allows, and every kind of damage is one error. Knows nothing of loose obj
 from __future__ import annotations
 
 import os
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,7 +114,9 @@ class PackDirectory:
         from dulwich.object_format import get_object_format
         from dulwich.object_store import DiskObjectStore
 
-        return DiskObjectStore(os.fspath(self._objects), object_format=get_object_format(self._object_format))
+        store = DiskObjectStore(os.fspath(self._objects), object_format=get_object_format(self._object_format))
+        weakref.finalize(self, store.close)  # one that nobody closed would complain on the user's terminal
+        return store
 
     def _check_size(self, pack: Pack, offset: int, limit: int) -> None:
         """Raise Corrupt if the object at offset, or one its deltas build on, says that it is larger than allowed."""
