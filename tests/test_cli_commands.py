@@ -264,6 +264,21 @@ def test_a_live_run_is_listed_and_edited(repo: Path) -> None:
     assert "FINISHED" in read("ls").out
 
 
+def test_a_damaged_record_is_passed_over_and_named(runs: dict[str, str], repo: Path) -> None:
+    tip = git(repo, "rev-parse", "gittrack/churn")
+    message = git(repo, "log", "-1", "--format=%B", tip).replace(f"Run: {find_id(runs['slow'])}", f"Run: {'7' * 32}")
+    blob = git(repo, "hash-object", "-w", "--stdin", stdin=b"{ damaged \x1b[31m")
+    tree = git(repo, "mktree", stdin=f"100644 blob {blob}\trun.json\n".encode())
+    commit = git(repo, "commit-tree", tree, "-p", tip, "-m", message)
+    git(repo, "update-ref", "refs/heads/gittrack/churn", commit)
+    answer = call("ls")
+    assert answer.code == 0
+    assert len(answer.lines) == 1 + 3
+    assert answer.err.startswith(f"warning: commit {commit[:12]}")
+    assert "\x1b" not in answer.err
+    assert call("show", "7777").code == 6
+
+
 def test_nothing_there_is_said_with_what_to_do(repo: Path) -> None:
     for words in (("ls",), ("log",), ("experiment",)):
         answer = call(*words)

@@ -22,7 +22,7 @@ from gittrack.cli.show import render_revisions, render_run
 from gittrack.cli.terminal import Screen
 from gittrack.cli.text import count_cells
 from gittrack.errors import InvalidInput
-from gittrack.model import Experiment
+from gittrack.model import Experiment, Pointer
 from gittrack.settings import Settings
 from gittrack.stored_run import StoredRun
 
@@ -146,6 +146,15 @@ def test_nothing_a_run_says_reaches_the_terminal_as_a_command(picture: str, scre
     unsafe = [line for line in lines if re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", line)]
     assert unsafe == []
     assert lines
+
+
+def test_a_run_of_many_artifacts_does_not_flood_the_terminal() -> None:
+    artifacts = {f"part-{number:03}": Pointer("a" * 64, 1) for number in range(100)}
+    run = make_stored_run(1, "many", artifacts=artifacts)
+    lines = render_run(run, Screen(80), now=NOW)
+    assert lines[-1] == "  … 70 more: gittrack artifact ls 00000001"
+    assert sum(line.startswith("  part-") for line in lines) == 30
+    assert sum(line.startswith("  part-") for line in render_run(run, Screen(), now=NOW)) == 100
 
 
 def test_runs_sort_by_value_and_those_without_one_come_last() -> None:

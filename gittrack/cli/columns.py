@@ -7,6 +7,7 @@ Knows nothing of commands.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -66,7 +67,7 @@ ATTRIBUTES: dict[str, Source] = {
     "user": _attribute("USER", "text", lambda run: _or_absent(run.snapshot.run.user)),
     "host": _attribute("HOST", "text", lambda run: _or_absent(run.snapshot.run.host)),
     "parent": _attribute("PARENT", "text", lambda run: _or_absent(run.parent and run.parent[:8]), "id"),
-    "command": _attribute("COMMAND", "text", lambda run: _or_absent(" ".join(run.command))),
+    "command": _attribute("COMMAND", "text", lambda run: _or_absent(shlex.join(run.command))),
     "exit_code": _attribute("EXIT", "param", lambda run: _or_absent(run.snapshot.run.exit_code)),
     "note": _attribute("NOTE", "text", lambda run: _or_absent(run.note)),
     "artifacts": _attribute("ARTIFACTS", "param", lambda run: len(run.artifacts())),

@@ -149,7 +149,9 @@ def rename(session: Session, name: str, new_name: str) -> None:
 @name_argument
 @click.argument("text", required=False)
 @click.option("-e", "--edit", is_flag=True, help="Write the description in your editor, the one git uses.")
-@click.option("-F", "--file", type=click.File(encoding="utf-8"), help="Read it from a file; - for standard input.")
+@click.option(
+    "-F", "--file", metavar="FILE", type=click.File(encoding="utf-8"), help="Read it from a file; - for standard input."
+)
 @click.option("-t", "--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Set a tag; may be repeated.")
 @click.option("-d", "--delete", "deleted", metavar="NAME", multiple=True, help="Take a tag off.")
 @pass_session

@@ -42,7 +42,9 @@ def lay_out_runs(
 @experiment_option()
 @click.option("--columns", metavar="KEY,...", help="Show these columns: attributes, params.X, metrics.X[.min], tags.X.")
 @click.option("--sort", metavar="KEY", help="Sort by a column; -KEY for the largest first. Default: newest first.")
-@click.option("-n", "--limit", metavar="N", type=click.IntRange(min=1), help=f"Show N runs at most.  [{DEFAULT_LIMIT}]")
+@click.option(
+    "-n", "--limit", metavar="N", type=click.IntRange(min=1), help=f"Show N runs at most; {DEFAULT_LIMIT} by default."
+)
 @click.option("--all", "everything", is_flag=True, help="Show all runs, however many.")
 @click.option("--removed", is_flag=True, help="Show removed runs too.")
 @json_option()

@@ -39,7 +39,9 @@ def choose_text(text: str | None, file: IO[str] | None, *, edit: bool, present: 
 @run_argument()
 @click.argument("text", required=False)
 @click.option("-e", "--edit", is_flag=True, help="Write the note in your editor, the one git uses.")
-@click.option("-F", "--file", type=click.File(encoding="utf-8"), help="Read it from a file; - for standard input.")
+@click.option(
+    "-F", "--file", metavar="FILE", type=click.File(encoding="utf-8"), help="Read it from a file; - for standard input."
+)
 @json_option()
 @pass_session
 def note(session: Session, run: str, text: str | None, edit: bool, file: IO[str] | None, as_json: bool) -> None:

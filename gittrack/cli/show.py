@@ -10,7 +10,7 @@ import click
 
 from ..model import Scalar
 from .amounts import count, describe_moment, format_duration, format_metrics, format_param, format_size
-from .command import Command, json_option, pass_session, run_argument
+from .command import Command, json_option, pager_option, pass_session, run_argument
 from .session import Session
 from .table import GAP, Cell, Column, lay_out
 from .terminal import Screen
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TRACEBACK_LINES = 16
 _MAX_PACKAGES = 6
+_MAX_ARTIFACTS = 30
 _NOTABLE_PACKAGES = ("torch", "tensorflow", "jax", "scikit-learn", "xgboost", "lightgbm", "transformers", "numpy")
 
 
@@ -228,14 +229,16 @@ def _render_artifacts(run: StoredRun, screen: Screen) -> list[str]:
         return []
     total = format_size(sum(pointer.size for pointer in artifacts.values()))
     paths = sorted(artifacts)
+    hidden = len(paths) - _MAX_ARTIFACTS if screen.interactive else 0
+    shown = paths[:_MAX_ARTIFACTS] if hidden > 0 else paths
     columns = [
-        Column("", tuple(Cell(clean(path)) for path in paths), least=8),
-        Column("", tuple(Cell(format_size(artifacts[path].size)) for path in paths), rank=1, align="right"),
+        Column("", tuple(Cell(clean(path)) for path in shown), least=8),
+        Column("", tuple(Cell(format_size(artifacts[path].size)) for path in shown), rank=1, align="right"),
     ]
-    return [
-        _heading(f"artifacts ({len(paths)}, {total})", screen),
-        *lay_out(columns, screen, indent="  ", header=False).lines,
-    ]
+    lines = lay_out(columns, screen, indent="  ", header=False).lines
+    if hidden > 0:
+        lines.append("  " + screen.paint(f"… {hidden} more: gittrack artifact ls {run.id[:8]}", "dim"))
+    return [_heading(f"artifacts ({len(paths)}, {total})", screen), *lines]
 
 
 def _render_inputs(run: StoredRun, screen: Screen) -> list[str]:
@@ -270,9 +273,10 @@ def _render_left_out(run: StoredRun, screen: Screen) -> list[str]:
 @click.command("show", cls=Command, examples=("gittrack show latest", "gittrack show brave-otter-41 --json"))
 @run_argument()
 @click.option("--revisions", is_flag=True, help="List every revision of the run instead.")
+@pager_option()
 @json_option()
 @pass_session
-def show(session: Session, run: str, revisions: bool, as_json: bool) -> None:
+def show(session: Session, run: str, revisions: bool, no_pager: bool, as_json: bool) -> None:
     """Show everything about a run."""
     terminal = session.terminal
     with session.open_tracker() as tracker:
@@ -286,7 +290,7 @@ def show(session: Session, run: str, revisions: bool, as_json: bool) -> None:
         elif as_json:
             session.write_json("run", found.to_dict())
         else:
-            terminal.write(render_run(found, terminal.screen, now=session.now))
+            terminal.page(render_run(found, terminal.screen, now=session.now), use_pager=not no_pager)
 
 
 def render_revisions(entries: Sequence[StoredRun], screen: Screen) -> list[str]:
