@@ -85,7 +85,7 @@ def report(error: BaseException, terminal: Terminal, *, arguments: Sequence[str]
 
 
 def _report_usage(error: click.ClickException, terminal: Terminal) -> None:
-    message = (error.message if isinstance(error, click.NoSuchOption) else error.format_message()).rstrip(".")
+    message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     details = []
     hint = None
@@ -93,6 +93,7 @@ def _report_usage(error: click.ClickException, terminal: Terminal) -> None:
         details = ["usage: " + " ".join(context.get_usage().split()[1:])]
         hint = f"{context.command_path} --help"
     if isinstance(error, click.NoSuchOption):
+        message = f"no such option {error.option_name!r}"
         close = find_close(error.option_name, _list_options(context) if context else [])
         hint = f"{context.command_path} {close[0]}" if context and close else hint
     terminal.error(message[:1].lower() + message[1:], details=details, hint=hint)
