@@ -195,3 +195,4 @@ def release_source(history: History, draft: Draft) -> None:
         known = history.store.find_ref(ref)
         if known is not None:
             history.store.delete_ref(ref, old=known)
+        history.store.sweep()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from time import time_ns
+from time import time, time_ns
 from types import TracebackType
 
 from . import checkpoint, layout
@@ -19,7 +19,7 @@ from .content import ContentStore
 from .draft import attributes_event, merge_tags, tags_event
 from .errors import Conflict, GittrackError, InvalidInput, NotFound, StoreFailed
 from .history import Branch, History, Revision
-from .journal import JournalWriter, list_journals
+from .journal import JournalWriter, list_journals, remove_unfinished
 from .model import Experiment, Run, Snapshot, SourceLink
 from .readers import CommitReader, load_live_run
 from .repository import Repository, find_repository, get_repository
@@ -28,6 +28,9 @@ from .settings import Settings, load_settings
 from .source import copy_source
 from .store import Commit, Ident, Store, open_store, read_identity
 from .stored_run import RunTable, StoredRun
+
+# How long a process may take to create a journal, in seconds; generous, since it waits for nothing.
+_UNFINISHED_AGE = 600.0
 
 
 class Tracker:
@@ -268,6 +271,7 @@ class Tracker:
         A store that cannot be written (read-only, full) leaves the journals as they are for a later command.
         """
         found = []
+        remove_unfinished(self.repository.common_directory, before=time() - _UNFINISHED_AGE)
         for directory in list_journals(self.repository.common_directory):
             try:
                 commit = checkpoint.recover_journal(self.history, self.content, directory, self.make_stamp)

@@ -15,6 +15,7 @@ from .directory import (
     is_live,
     list_journals,
     read_draft,
+    remove_unfinished,
 )
 from .events import EventLog
 from .lock import RunLock
@@ -34,4 +35,5 @@ __all__ = [
     "is_live",
     "list_journals",
     "read_draft",
+    "remove_unfinished",
 ]

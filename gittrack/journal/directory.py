@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from .. import layout
@@ -18,6 +19,7 @@ from .tables import list_points_files
 
 LOCK_FILE = "lock"
 EVENTS_FILE = "events.jsonl"
+UNFINISHED_PREFIX = ".new-"
 
 
 def list_journals(common_directory: Path) -> list[Path]:
@@ -42,7 +44,10 @@ def has_dead_journals(common_directory: Path) -> bool:
 
 def read_draft(directory: Path) -> Draft:
     """Return the run that a journal's events describe; damaged events are passed over and noted as incomplete."""
-    events, damaged = read_events(directory / EVENTS_FILE)
+    try:
+        events, damaged = read_events(directory / EVENTS_FILE)
+    except FileNotFoundError:  # a deletion that was cut short: the events go last, so there is nothing left to keep
+        events, damaged = [], 0
     draft = fold_events(events, run_id=directory.name, started=_modified(directory))
     if damaged:
         draft.apply(incomplete_event(f"{damaged} damaged lines were passed over in {EVENTS_FILE}"))
@@ -60,9 +65,20 @@ def find_last_write(directory: Path, draft: Draft) -> int:
     return max(times)
 
 
+def remove_unfinished(common_directory: Path, *, before: float) -> None:
+    """Remove journals that were never finished being created, untouched since `before` (seconds since 1970).
+
+    Their process died before start_run returned, so nothing in them was ever acknowledged.
+    """
+    for directory in layout.journals_directory(common_directory).glob(f"{UNFINISHED_PREFIX}*"):
+        with suppress(OSError):
+            if directory.stat().st_mtime < before and not is_live(directory):
+                delete_journal(directory)
+
+
 def delete_journal(directory: Path) -> None:
     """Delete a journal's directory. Its events go last, so that one cut short is still recognised as done."""
-    for path in sorted(directory.iterdir(), key=lambda path: path.name in (EVENTS_FILE, LOCK_FILE)):
+    for path in sorted(directory.iterdir(), key=lambda path: path.name == EVENTS_FILE):
         path.unlink(missing_ok=True)
     shutil.rmtree(directory, ignore_errors=True)
 

@@ -17,7 +17,7 @@ from ..content import ContentStore
 from ..draft import Draft, Event, fold_events, keys_event
 from ..errors import NotFound
 from ..repository import Repository
-from .directory import EVENTS_FILE, LOCK_FILE, delete_journal
+from .directory import EVENTS_FILE, LOCK_FILE, UNFINISHED_PREFIX, delete_journal
 from .events import EventLog
 from .lock import RunLock
 from .points import PointsWriter
@@ -46,7 +46,7 @@ class JournalWriter:
         It appears under its name whole: locked, and with its first events. Nobody can take it for a dead one meanwhile.
         """
         directory = layout.journal_directory(repository.common_directory, run_id)
-        making = directory.with_name(f".new-{run_id}")
+        making = directory.with_name(UNFINISHED_PREFIX + run_id)
         making.mkdir(parents=True, mode=0o700)
         try:
             lock = RunLock.hold_shared(making / LOCK_FILE)

@@ -60,6 +60,10 @@ class DulwichStore(Store):
         with self.lock(), self._turns:
             return self._refs.delete(ref, old=old)
 
+    def sweep(self) -> None:
+        with self.lock(), self._turns:
+            self._refs.sweep()
+
     def write_commit(self, *, tree: str, parents: Iterable[str], author: Ident, time: int, message: str) -> str:
         self._author = author
         return super().write_commit(tree=tree, parents=parents, author=author, time=time, message=message)

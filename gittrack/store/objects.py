@@ -86,6 +86,9 @@ class Store(ABC):
     def delete_ref(self, ref: str, *, old: str) -> bool:
         """Delete ref if it is old now, with its reflog, and tell whether it is gone by this call."""
 
+    def sweep(self) -> None:  # noqa: B027 - nothing to do where git writes the refs
+        """Remove the lock files of refs that a process left which died while it wrote them through this interface."""
+
     @abstractmethod
     def sync(self) -> None:
         """Return when all objects written through this store, and the names they are found by, are on disk."""

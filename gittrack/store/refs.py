@@ -42,6 +42,7 @@ class FileRefs:
         self._sharing = sharing
         self._find_ident = find_ident
         self._refs = DiskRefsContainer(repository.common_directory, repository.git_directory, logger=self._log)
+        self._mark = gittrack_directory(repository.common_directory) / "moving"
         self._id = re.compile(b"[0-9a-f]{%d}" % repository.id_length)
 
     def find(self, ref: str) -> str | None:
@@ -133,29 +134,34 @@ class FileRefs:
         Whoever comes next holds the store's lock, so a mark that is still there was made by a dead process, and lock
         files as old as the mark are its own: they need not grow ten minutes old before they are swept.
         """
-        mark = gittrack_directory(self._repository.common_directory) / "moving"
+        self.sweep()
         try:
-            self._clear_mark(mark)
-            mark.write_bytes(name)
+            self._mark.write_bytes(name)
         except OSError as error:
-            raise StoreFailed(f"{mark} cannot be written: {error.strerror or error}") from error
+            raise StoreFailed(f"{self._mark} cannot be written: {error.strerror or error}") from error
         try:
             yield
         finally:
             with suppress(OSError):
-                mark.unlink()
+                self._mark.unlink()
 
-    def _clear_mark(self, mark: Path) -> None:
+    def sweep(self) -> None:
+        """Remove what `_marked` knows to be left by a dead process."""
         try:
-            made, name = mark.stat().st_mtime, mark.read_bytes()
+            self._clear_mark()
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise StoreFailed(f"{self._mark} cannot be cleared: {error.strerror or error}") from error
+
+    def _clear_mark(self) -> None:
+        made, name = self._mark.stat().st_mtime, self._mark.read_bytes()
         for path in (self._path(Ref(name)), self._repository.common_directory / "packed-refs") if name else ():
             lock = path.with_name(path.name + ".lock")
             with suppress(FileNotFoundError):
                 if abs(lock.stat().st_mtime - made) < _MARK_SLACK and not _is_open(lock):
                     lock.unlink()
-        mark.unlink()
+        self._mark.unlink()
 
     def _insist(self, ref: str, attempt: Callable[[], bool]) -> bool:
         """Return what attempt returns, as soon as nobody else holds the lock it needs."""
