@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,13 +86,18 @@ def run_git(directory: Path, *arguments: str) -> str:
 
 
 def make_repository(directory: Path, files: int = FILES) -> Path:
-    """Make a clean repository of `files` small source files, committed and packed, and return its directory."""
+    """Make a clean repository of `files` small source files, committed and packed, and return its directory.
+
+    The files are an hour old, as a working tree's mostly are: git reads files again that are as young as its index.
+    """
     directory.mkdir(parents=True)
+    past = time.time() - 3600
     run_git(directory, "init", "-q")
     for number in range(files):
         file = directory / f"package_{number // 50:02d}" / f"module_{number:04d}.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(f'"""Module {number}."""\n\n' + f"def work_{number}(x):\n    return x + {number}\n" * 20)
+        os.utime(file, (past, past))
     run_git(directory, "add", "-A")
     run_git(directory, "commit", "-qm", "first")
     run_git(directory, "gc", "-q")

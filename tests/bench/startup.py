@@ -52,14 +52,19 @@ def _list_commands(python: str, options: Options, runs: int) -> dict[str, list[s
         BARE: [python, "-c", "pass"],
         IMPORT: [python, "-c", "import gittrack"],
         "import gittrack; gittrack.start_run": [python, "-c", "import gittrack; gittrack.start_run"],
-        "gittrack --help": [python, "-m", "gittrack", "--help"],
-        f"gittrack ls of {runs} runs": [python, "-m", "gittrack", "ls"],
+        "gittrack --help": [*_find_program(python), "--help"],
+        f"gittrack ls of {runs} runs": [*_find_program(python), "ls"],
     }
     installed = find_installed(options.pythons)
     for name, tracker in TRACKERS.items():
         if name in installed and options.wants(name) and tracker.package not in ("json", "gittrack"):
             commands[f"import {tracker.package}"] = [installed[name], "-c", f"import {tracker.package}"]
     return commands
+
+
+def _find_program(python: str) -> list[str]:
+    installed = Path(python).with_name("gittrack")
+    return [str(installed)] if installed.exists() else [python, "-c", "from gittrack.cli import main; main()"]
 
 
 def _time_process(command: list[str], directory: Path, environment: dict[str, str]) -> float:

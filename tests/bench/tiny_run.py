@@ -32,6 +32,7 @@ def measure(options: Options) -> Report:
         open_trackers(names, find_installed(options.pythons), directory, files=files) as (processes, missing),
     ):
         runs: dict[str, list[list[float]]] = {name: [] for name in processes}
+        processor: dict[str, list[float]] = {name: [] for name in processes}
         first: dict[str, float] = {}
         floor: list[float] = []
         for number in range(options.size(40, 2) + 1):
@@ -48,7 +49,9 @@ def measure(options: Options) -> Report:
                     first[name] = answer["seconds"] * MILLI
                 else:
                     runs[name] += answer["phases"]
+                    processor[name].append(answer["processor"] * MILLI)
         _report_runs(report, runs, first, floor)
+        _report_processor(report, {name: processor[name] for name in runs})
         if options.profile:
             profile = processes["gittrack"].do("tiny", count=options.size(30, 2), profile=True)
             report.remarks += _tell_profile(profile)
@@ -79,6 +82,14 @@ def _report_runs(
         report.add(f"gittrack's phase: {phase}", "ms", [phases[number] * MILLI for phases in runs["gittrack"]])
     report.add("gittrack: the first run of a process", "ms", [first["gittrack"]])
     report.add("floor: 4 KiB written and fsynced once", "ms", floor[1:])
+
+
+def _report_processor(report: Report, processor: dict[str, list[float]]) -> None:
+    """What a run uses, and not what it waits for: a busy machine and a slow disk change it little."""
+    middle = statistics.median(processor["gittrack"])
+    for name, taken in processor.items():
+        times = statistics.median(taken) / middle
+        report.add(f"processor time of a tiny run, with the processes it ran: {name}", "ms", taken, times=times)
 
 
 def _tell_profile(profile: dict[str, Any]) -> list[str]:

@@ -65,6 +65,12 @@ def read_memory() -> dict[str, int]:
     return {name: memory[name] for name in ("Rss", "Pss", "Private_Dirty", "Anonymous", "Peak") if name in memory}
 
 
+def count_processor_seconds() -> float:
+    """Return the processor time used so far by all threads of this process and by the children it has waited for."""
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 def reset_peak() -> None:
     """Make the peak resident size start again from what is resident now, where the system can."""
     try:
@@ -174,10 +180,13 @@ class Commands:
         return {"median": times[rows // 2], "p999": times[rows * 999 // 1000], "max": times[-1]}
 
     def tiny(self, count: int = 1, profile: bool = False) -> dict[str, Any]:
-        """Record `count` tiny runs: start, 20 params, 10 metrics, end; tells the seconds of each phase of each run."""
+        """Record `count` tiny runs: start, 20 params, 10 metrics, end.
+
+        Tells the seconds of each phase of each run, and the processor seconds a run of this process and what it ran.
+        """
         if profile:
             return self._profile_tiny(count)
-        clock, phases = time.perf_counter, []
+        clock, phases, used = time.perf_counter, [], count_processor_seconds()
         for _ in range(count):
             times = [clock()]
             self._tracker.start(PARAMS)
@@ -187,17 +196,13 @@ class Commands:
             self._tracker.end()
             times.append(clock())
             phases.append([after - before for before, after in pairwise(times)])
-        return {"seconds": sum(map(sum, phases)), "phases": phases}
+        used = count_processor_seconds() - used
+        return {"seconds": sum(map(sum, phases)), "phases": phases, "processor": used / count}
 
     def _profile_tiny(self, count: int) -> dict[str, Any]:
         from spans import profile_tiny_runs
 
         return profile_tiny_runs(self._tracker, PARAMS, self._rows[:1], count)
-
-    def usage(self) -> dict[str, Any]:
-        """Tell the processor seconds this process has used, and its memory."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return {"seconds": used.ru_utime + used.ru_stime, "memory": read_memory()}
 
 
 def main(arguments: list[str]) -> int:
