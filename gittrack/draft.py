@@ -109,6 +109,9 @@ class Draft:
         failure = Failure(event["type"], event["message"], event.get("traceback", ""))
         self.run = replace(self.run, failure=failure)
 
+    def _set_environment(self, event: Mapping[str, Any]) -> None:
+        self.environment = dict(event["environment"])
+
     def _lack(self, event: Mapping[str, Any]) -> None:
         if event["reason"] not in self.run.incomplete:
             self.run = replace(self.run, incomplete=f"{self.run.incomplete}; {event['reason']}".lstrip("; "))
@@ -137,6 +140,7 @@ _HANDLERS = {
     "output": Draft._add_output,
     "input": Draft._add_input,
     "failure": Draft._fail,
+    "environment": Draft._set_environment,
     "incomplete": Draft._lack,
     "scrubbed": Draft._scrub,
     "commit": Draft._intend,
@@ -210,6 +214,11 @@ def input_event(entry: Input) -> Event:
 def failure_event(failure: Failure) -> Event:
     """Return the event that records the exception which ended the run."""
     return {"kind": "failure", **vars(failure)}
+
+
+def environment_event(environment: Mapping[str, object]) -> Event:
+    """Return the event that replaces the environment: by that of the program itself, where a wrapper began the run."""
+    return {"kind": "environment", "environment": environment}
 
 
 def incomplete_event(reason: str) -> Event:

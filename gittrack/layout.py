@@ -69,7 +69,8 @@ def make_slug(name: str) -> str:
     """Return the branch component for an experiment called name; equal slugs mean the same experiment.
 
     Letters and digits of any script are kept, lowercased (some file systems fold case); every other run of characters
-    becomes one `-`, but `.` and `_` stay inside a word. Raises InvalidInput where nothing is left or the result is over 100 characters.
+    becomes one `-`, but `.` and `_` stay inside a word. Raises InvalidInput where nothing is left or the result is over
+    100 characters.
     """
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
     text = "".join(
@@ -150,9 +151,9 @@ def find_part_number(path: str) -> int | None:
 def check_artifact_path(path: str) -> str:
     """Return path if it can name an artifact: relative, POSIX, and writable below a directory on every platform.
 
-    Refused with InvalidInput: empty, absolute, `.` and `..` components, `.git` in any case, backslashes, colons, control
-    characters, components over 255 bytes or ending in a dot or space, paths over 1000 characters, names that Windows
-    reserves.
+    Refused with InvalidInput: empty, absolute, `.` and `..` components, `.git` in any case, backslashes, colons,
+    control characters, components over 255 bytes or ending in a dot or space, paths over 1000 characters, names that
+    Windows reserves.
     """
     problem = _find_path_problem(path)
     if problem:

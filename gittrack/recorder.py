@@ -24,7 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from . import layout
-from .draft import artifact_event, params_event, start_event
+from .draft import artifact_event, environment_event, params_event, start_event
 from .environment import capture_environment
 from .errors import Conflict, NotFound, StoreFailed
 from .git import find_git
@@ -200,7 +200,7 @@ def _open_run(
     if wanted is not None:
         if layout.is_run_id(wanted) and is_live(layout.journal_directory(common, wanted)):
             _joined.add(wanted)
-            return _join(place, wanted, scrubber)
+            return _join_as_program(place, wanted, scrubber)
         with place.open_tracker() as tracker:
             try:
                 found = tracker.get_run(wanted)
@@ -294,6 +294,15 @@ def _resolve_parent(place: Place, parent: str) -> str:
 
 def _join(place: Place, run_id: str, scrubber: Scrubber) -> ActiveRun:
     return _make_active(place, scrubber, JournalWriter.join(place.repository, run_id), owner=False)
+
+
+def _join_as_program(place: Place, run_id: str, scrubber: Scrubber) -> ActiveRun:
+    """Join a run as the program it is about: what the program runs on is what counts, not what its wrapper does."""
+    journal = JournalWriter.join(place.repository, run_id)
+    environment = capture_environment()
+    if journal.draft.environment != environment:
+        journal.append(environment_event(environment))
+    return _make_active(place, scrubber, journal, owner=False)
 
 
 def _make_active(place: Place, scrubber: Scrubber, journal: JournalWriter, *, owner: bool) -> ActiveRun:

@@ -77,7 +77,7 @@ class ActiveRun:
         self.ended = False
         self.terminated = False
         self._journal = journal
-        self._scrubber = scrubber
+        self.scrubber = scrubber
         self._open_tracker = open_tracker
         self._on_end = on_end
         self._previous: checkpoint.Previous | None = None
@@ -99,7 +99,7 @@ class ActiveRun:
         try:
             self._sink.log(metrics, step, timestamp if timestamp is None else _microseconds(timestamp))
         except OSError as error:
-            self._report_fault("metrics", error)
+            self.report_fault("metrics", error)
 
     log_metrics = log
 
@@ -115,7 +115,7 @@ class ActiveRun:
         try:
             self._sink.log_one(key, value, step, timestamp if timestamp is None else _microseconds(timestamp))
         except OSError as error:
-            self._report_fault("metrics", error)
+            self.report_fault("metrics", error)
 
     def log_param(self, key: str, value: object) -> None:
         """Set a param, once: the same value again is fine, another raises Conflict."""
@@ -126,7 +126,7 @@ class ActiveRun:
 
         All or none: raises Conflict where one is set already to something else, InvalidInput for a bad name or value.
         """
-        flat = {key: self._scrubber.value(key, value, where="params") for key, value in flatten_params(params).items()}
+        flat = {key: self.scrubber.value(key, value, where="params") for key, value in flatten_params(params).items()}
         if not flat:
             return
 
@@ -145,13 +145,13 @@ class ActiveRun:
         texts = {}
         for key, value in tags.items():
             layout.check_key(key, kind="tag")
-            texts[key] = self._scrubber.value(key, str(value), where="tags")
+            texts[key] = self.scrubber.value(key, str(value), where="tags")
         if texts:
             self._append(tags_event(texts))
 
     def set_note(self, text: str) -> None:
         """Set the run's note, replacing what it was."""
-        self._append(attributes_event(note=self._scrubber.text(text, where="note")))
+        self._append(attributes_event(note=self.scrubber.text(text, where="note")))
 
     def log_artifact(self, path: str | PathLike[str], directory: str = "", *, name: str | None = None) -> None:
         """Keep a file, or a directory with everything in it, as artifacts of the run.
@@ -174,7 +174,7 @@ class ActiveRun:
 
     def log_text(self, text: str, path: str) -> None:
         """Keep text as the artifact `path`, in UTF-8, secrets replaced."""
-        clean = self._scrubber.text(text, where=f"artifacts.{path}")
+        clean = self.scrubber.text(text, where=f"artifacts.{path}")
         self._keep_bytes(clean.encode("utf-8", "surrogateescape"), path)
 
     def log_dict(self, value: object, path: str) -> None:
@@ -217,7 +217,7 @@ class ActiveRun:
     def fail(self, error: BaseException) -> None:
         """Keep an exception, with its traceback, as what ended the run."""
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        clean = self._scrubber.text
+        clean = self.scrubber.text
         failure = Failure(type(error).__name__, clean(str(error), where="failure"), clean(text, where="failure"))
         self._append(failure_event(failure))
 
@@ -313,8 +313,8 @@ class ActiveRun:
 
     def _report_scrubbed(self) -> None:
         journal = self._journal
-        if journal is not None and self._scrubber.scrubbed:
-            journal.append(scrubbed_event(self._scrubber.scrubbed))
+        if journal is not None and self.scrubber.scrubbed:
+            journal.append(scrubbed_event(self.scrubber.scrubbed))
 
     def _keep_file(self, file: Path, path: str) -> None:
         if not file.exists() and not file.is_symlink():
@@ -361,9 +361,9 @@ class ActiveRun:
         try:
             yield
         except (OSError, StoreFailed) as error:
-            self._report_fault(what, error)
+            self.report_fault(what, error)
 
-    def _report_fault(self, what: str, error: Exception) -> None:
+    def report_fault(self, what: str, error: Exception) -> None:
         """Say once, loudly, that recording failed, and note it in the run if that is still possible."""
         if not self._warned:
             self._warned = True

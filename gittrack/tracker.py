@@ -93,8 +93,9 @@ class Tracker:
 
         Raises NotFound, Ambiguous with its candidates, or Corrupt where the run's record is damaged.
         """
-        branches = self._list_branches(experiment)
+        # Live ones first: a run that ends meanwhile is then found twice, and not missed.
         live = self._list_live(experiment)
+        branches = self._list_branches(experiment)
         revisions = {entry.trailers.run_id: entry for branch in branches for entry in branch.revisions}
         candidates = {run_id: _candidate(entry) for run_id, entry in revisions.items()}
         candidates.update((run.id, _live_candidate(run)) for run in live)

@@ -230,6 +230,15 @@ def test_processes_join_by_environment_variable(repo: Path) -> None:
     assert (found.status, found.revision) == ("FINISHED", 1)
 
 
+def test_a_joined_program_says_what_it_runs_on(repo: Path) -> None:
+    with gittrack.start_run() as run:
+        (repo / "extra-1.5.dist-info").mkdir()
+        finish(start("gittrack.start_run().end()", GITTRACK_RUN_ID=run.id, PYTHONPATH=str(repo)), code=0)
+    packages = gittrack.get_run(run.id).environment["packages"]
+    assert isinstance(packages, dict)
+    assert packages["extra"] == "1.5"
+
+
 def test_a_second_run_of_a_joined_process_is_a_child_run(repo: Path) -> None:
     with gittrack.start_run() as run:
         child = start(

@@ -205,7 +205,7 @@ class _Execution:
         }
         old_metrics = _identify(self._request.metrics_file)
         self._attempt(lambda: run.keep_output(OUTPUT, OUTPUT))
-        output = OutputFile(directory / OUTPUT, run._scrubber, where=f"artifacts.{OUTPUT}")
+        output = OutputFile(directory / OUTPUT, run.scrubber, where=f"artifacts.{OUTPUT}")
         began = time.monotonic()
         try:
             ending = run_command(program, command, variables=variables, keep=output.write, relay=relay)
@@ -218,7 +218,7 @@ class _Execution:
         seconds = time.monotonic() - began
         if output.fault is not None:
             self._warn(f"of the output, only the beginning is kept: {output.fault}")
-            run._report_fault(OUTPUT, output.fault)
+            run.report_fault(OUTPUT, output.fault)
         if ending.held:
             self._note("something that the command left running still prints; that is not kept any more")
         self._record_files(run, old_metrics)
