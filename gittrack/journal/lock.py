@@ -19,8 +19,10 @@ from types import TracebackType
 from ..errors import StoreFailed
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-_BLINK = 0.002
+_FIRST_PAUSE = 0.001
+_LAST_PAUSE = 0.05
 _PATIENCE = 10.0
+_GATE_PATIENCE = 1.0
 
 # Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
 _chance = random.SystemRandom()
@@ -32,7 +34,7 @@ def wait_for_flock(file: int, operation: int, *, timeout: float) -> bool:
     With a timeout of 0 it tries once. Raises OSError where the file system has no such locks.
     """
     deadline = None
-    pause = _BLINK / 2
+    pause = _FIRST_PAUSE
     while True:
         try:
             fcntl.flock(file, operation | fcntl.LOCK_NB)
@@ -43,16 +45,17 @@ def wait_for_flock(file: int, operation: int, *, timeout: float) -> bool:
             if now >= deadline:
                 return False
             time.sleep(min(deadline - now, pause * _chance.uniform(0.5, 1)))
-            pause = min(2 * pause, 0.05)
+            pause = min(2 * pause, _LAST_PAUSE)
 
 
 class RunLock:
     """A process's hold on the lock of one journal: shared while it records, exclusive while it commits or recovers.
 
-    Two files stand behind it: the lock itself, and a gate beside it that whoever wants the exclusive lock must pass,
-    one at a time. The gate is what makes `try_upgrade` safe. Both are opened at once, so the directory may be renamed
-    under a held lock. A forked child has the same open files as its parent and must call `abandon`: closing its copies
-    leaves the parent's lock as it is, but unlocking would take it away, and keeping them would hold it for ever.
+    Two files stand behind it: the lock itself, and beside it a gate, which whoever asks for the exclusive lock holds
+    while asking, so that they do not take each other for live runs, nor take the lock while `try_upgrade` is between
+    its two states. Both are opened at once, so the directory may be renamed under a held lock. A forked child has the
+    same open files as its parent and must call `abandon`: closing its copies leaves the parent's lock as it is, but
+    unlocking would take it away, and keeping them open would hold it beyond the parent's death.
     """
 
     def __init__(self, file: int, gate: int, *, exclusive: bool) -> None:
@@ -71,7 +74,7 @@ class RunLock:
         locked.
         """
         try:
-            lock = _take(path, fcntl.LOCK_SH, timeout=timeout)
+            lock = _take(path, fcntl.LOCK_SH, os.O_CREAT, timeout=timeout)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -87,11 +90,14 @@ class RunLock:
         Raises StoreFailed where the file system cannot lock.
         """
         try:
-            return _take(path, fcntl.LOCK_EX, timeout=_BLINK)
+            lock = _take(path, fcntl.LOCK_EX, os.O_CREAT, timeout=0)
         except (FileNotFoundError, PermissionError):
             return None
         except OSError as error:
             raise _refusal(path, error) from error
+        if lock is not None:
+            fcntl.flock(lock._gate, fcntl.LOCK_UN)
+        return lock
 
     @property
     def exclusive(self) -> bool:
@@ -106,11 +112,11 @@ class RunLock:
         """
         if self._exclusive:
             return True
-        if self._file < 0 or not wait_for_flock(self._gate, fcntl.LOCK_EX, timeout=_PATIENCE):
+        if self._file < 0 or not wait_for_flock(self._gate, fcntl.LOCK_EX, timeout=_GATE_PATIENCE):
             return False
         try:
             # A conversion that fails has dropped the shared lock. Nobody can have taken an exclusive one since, because
-            # that needs the gate, so taking the shared one again waits for nothing longer than a look by `is_live`.
+            # that needs the gate, so the shared one can be had again at once.
             self._exclusive = wait_for_flock(self._file, fcntl.LOCK_EX, timeout=0)
         finally:
             if not self._exclusive:
@@ -122,6 +128,7 @@ class RunLock:
         """Let go of the lock, though forked children may still have it open; safe to repeat."""
         if self._owner == os.getpid() and self._file >= 0:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
         self.abandon()
 
     def abandon(self) -> None:
@@ -143,21 +150,19 @@ class RunLock:
 def is_live(path: Path) -> bool:
     """Tell whether somebody holds the lock at path, this process included; creates nothing.
 
-    The look itself takes the lock of a dead run for microseconds, which everything here knows to wait out. True also
+    The look takes the lock of a dead run for microseconds, which `hold_shared` and `try_exclusive` wait out. True also
     where it cannot be told, for want of permission or of locks: better a dead run that is taken for live.
     """
     try:
-        file = _open(path, os.O_RDWR)
+        lock = _take(path, fcntl.LOCK_EX, 0, timeout=0)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    try:
-        return not wait_for_flock(file, fcntl.LOCK_EX, timeout=_BLINK)
-    except OSError:
+    if lock is None:
         return True
-    finally:
-        os.close(file)
+    lock.release()
+    return False
 
 
 @contextmanager
@@ -169,7 +174,7 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = _lock_named(path, fcntl.LOCK_EX, timeout=timeout)
+        file = _lock_named(path, fcntl.LOCK_EX, os.O_CREAT, timeout=timeout)
     except OSError as error:
         raise _refusal(path, error) from error
     if file is None:
@@ -183,37 +188,39 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
         os.close(file)
 
 
-def _take(path: Path, operation: int, *, timeout: float) -> RunLock | None:
+def _take(path: Path, operation: int, create: int, *, timeout: float) -> RunLock | None:
+    """Open both files with the flag `create` (`os.O_CREAT` or 0) and lock; None where others held the lock too long.
+
+    With an exclusive lock the gate is still held.
+    """
     exclusive = operation == fcntl.LOCK_EX
     gate_path = path.with_name(path.name + ".gate")
     while True:
-        gate = _open(gate_path, os.O_RDWR | os.O_CREAT)
+        gate = _open(gate_path, create)
         file = None
         try:
-            if exclusive and not wait_for_flock(gate, fcntl.LOCK_EX, timeout=timeout):
+            if exclusive and not wait_for_flock(gate, fcntl.LOCK_EX, timeout=_GATE_PATIENCE):
                 return None
-            file = _lock_named(path, operation, timeout=timeout)
+            file = _lock_named(path, operation, create, timeout=timeout)
             if file is None:
                 return None
         finally:
             if file is None:
                 os.close(gate)
-        if exclusive:
-            fcntl.flock(gate, fcntl.LOCK_UN)
         lock = RunLock(file, gate, exclusive=exclusive)
         if _is_named(gate, gate_path):
             return lock
         lock.release()
 
 
-def _lock_named(path: Path, operation: int, *, timeout: float) -> int | None:
+def _lock_named(path: Path, operation: int, create: int, *, timeout: float) -> int | None:
     """Open and lock the file at path; None where others held it too long.
 
     The file that was opened may be deleted, and another one stand in its place, before it is locked. So the one that is
     returned still had its name once it was locked.
     """
     while True:
-        file = _open(path, os.O_RDWR | os.O_CREAT)
+        file = _open(path, create)
         kept = False
         try:
             if not wait_for_flock(file, operation, timeout=timeout):
@@ -233,11 +240,11 @@ def _is_named(file: int, path: Path) -> bool:
         return False
 
 
-def _open(path: Path, flags: int) -> int:
+def _open(path: Path, create: int) -> int:
     try:
-        return os.open(path, flags | os.O_CLOEXEC, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | create, 0o666)
     except PermissionError:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # somebody else's, and enough to lock it
 
 
 def _refusal(path: Path, error: OSError) -> StoreFailed:

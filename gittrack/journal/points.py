@@ -18,7 +18,7 @@ import struct
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -123,7 +123,7 @@ class PointsWriter:
             timestamp = time_ns() // 1000
         elif type(timestamp) is not int:
             timestamp = check_integer(timestamp, "timestamp")
-        values = metrics.values()
+        values: Collection[SupportsFloat] = metrics.values()
         if not self._plain_types.issuperset(map(type, values)):
             self._plain_types |= check_reals(key_set.names, values)
         # The record is finished before a place is claimed for it. From there on nothing is called, and CPython runs
@@ -140,6 +140,7 @@ class PointsWriter:
                 if self._position + key_set.size > self._room:
                     self._move_window(key_set.size)
                 if step is None and key_set.next_step != number:
+                    values = key_set.unpack(body)[3:]
                     continue
                 start = self._position
                 end = start + key_set.size

@@ -33,14 +33,16 @@ pack_checksum = struct.Struct("<I").pack
 class KeySet:
     """What is worked out once for each combination of metrics, so that recording a row only packs it."""
 
-    __slots__ = ("head", "names", "next_step", "pack", "size")
+    __slots__ = ("head", "names", "next_step", "pack", "size", "unpack")
 
     def __init__(self, number: int, names: tuple[str, ...], mark: int) -> None:
         self.names = names
         self.next_step = 0
         self.size = HEAD_SIZE + 8 * len(names)
         self.head = _HEAD.pack(0, mark, self.size, number)[4:]
-        self.pack = struct.Struct(f"<12sqq{len(names)}d").pack
+        record = struct.Struct(f"<12sqq{len(names)}d")
+        self.pack = record.pack
+        self.unpack = record.unpack
 
 
 def is_record(data: bytes | memoryview, mark: int) -> bool:
