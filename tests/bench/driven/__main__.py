@@ -25,7 +25,7 @@ from trackers import TRACKERS, Gittrack, Row, Tracker, list_installed
 METRICS = tuple(f"metric_{number}" for number in range(10))
 PARAMS = {f"param_{number}": (0.1 * number, number, f"value {number}")[number % 3] for number in range(20)}
 CYCLE = 1000
-BLOCK = 100
+BLOCKS = 300
 
 
 def make_rows(count: int, seed: int = 0) -> list[Row]:
@@ -126,9 +126,9 @@ class Commands:
     def _repeat(self, count: int, data: list[Any], log: Callable[[list[Any], int], None]) -> dict[str, Any]:
         """Tell the seconds of all calls, and the seconds a call of the block of calls in the middle.
 
-        A block is so short that most are not interrupted by another process, which all of them together always are.
+        Of a round's many blocks most are not interrupted by another process, which all of them together always are.
         """
-        size = max(1, min(BLOCK, count // 10))
+        size = max(1, min(CYCLE // 2, count // BLOCKS))
         blocks: list[float] = []
         total, at = 0.0, 0
         for done in range(0, count, size):
