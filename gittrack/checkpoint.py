@@ -25,6 +25,7 @@ from .journal import (
     find_last_write,
     gather_tables,
     read_draft,
+    sync_points,
 )
 from .model import SourceLink, Status
 from .revision import Stamp, append_run, stage_snapshot
@@ -157,6 +158,7 @@ def recover_journal(history: History, content: ContentStore, directory: Path, ma
         log = EventLog(directory / EVENTS_FILE)
         try:
             if not draft.ended:
+                sync_points(directory)
                 event = end_event(Status.KILLED, time=find_last_write(directory, draft), exit_code=None)
                 log.append(event)
                 draft.apply(event)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from . import layout
 from .draft import artifact_event, environment_event, params_event, start_event
 from .environment import capture_environment
-from .errors import Conflict, NotFound, StoreFailed
+from .errors import Conflict, NotFound, StoreFailed, Unsupported
 from .git import find_git
 from .journal import JournalWriter, has_dead_journals, is_live
 from .model import Run, Snapshot, SourceLink, Status
@@ -247,9 +247,14 @@ def _record(
     except BaseException:
         capture.cancel()
         raise
-    run = replace(run, source=_complete_source(place, capture.finish()))
-    if capture.problem is not None and find_git() is not None:
-        reason = f"the working tree could not be captured, only its commit: {capture.problem}"
+    run = replace(run, source=capture.finish())
+    problem = capture.problem if find_git() is not None else None
+    try:
+        run = replace(run, source=_complete_source(place, run.source))
+    except Unsupported as error:
+        problem, run = error, replace(run, source=replace(run.source, captured="none", tree=None))
+    if problem is not None:
+        reason = f"the working tree could not be captured: {problem}"
         warnings.warn(f"gittrack: {reason}", TrackingWarning, stacklevel=4)
         run = replace(run, incomplete=reason)
     events = [start_event(run, experiment_name=experiment_name, environment=environment, base=commit)]

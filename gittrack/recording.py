@@ -34,7 +34,7 @@ from .draft import (
 )
 from .errors import Conflict, InvalidInput, NotFound, StoreFailed
 from .inputs import describe_input
-from .journal import is_live
+from .journal import is_live, sync_points
 from .model import Failure, Status
 from .params import flatten_params
 
@@ -274,8 +274,9 @@ class ActiveRun:
         try:
             self._report_scrubbed()
             if self.owner:
-                journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
                 journal.close_points()
+                sync_points(journal.directory)
+                journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
                 with self._open_tracker() as tracker:
                     checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
                     self._commit_with(tracker)

@@ -16,6 +16,7 @@ from .directory import (
     list_journals,
     read_draft,
     remove_unfinished,
+    sync_points,
 )
 from .events import EventLog
 from .lock import RunLock
@@ -36,4 +37,5 @@ __all__ = [
     "list_journals",
     "read_draft",
     "remove_unfinished",
+    "sync_points",
 ]

@@ -65,6 +65,19 @@ def find_last_write(directory: Path, draft: Draft) -> int:
     return max(times)
 
 
+def sync_points(directory: Path) -> None:
+    """Return when all points recorded so far are on disk, those of other processes too.
+
+    To be called before the run's end is recorded: an end that survives a power cut must not stand without its points.
+    """
+    for path in [*list_points_files(directory), directory]:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
 def remove_unfinished(common_directory: Path, *, before: float) -> None:
     """Remove journals that were never finished being created, untouched since `before` (seconds since 1970).
 

@@ -247,10 +247,13 @@ def _encode(ref: str) -> Ref:
 
 
 def _sweep(lock: Path) -> bool:
-    """Remove a lock file that its maker died over: ten minutes old and open in no process. Tell whether it is gone."""
+    """Remove a lock file that its maker died over, and tell whether it is gone.
+
+    That is one older than the machine's last start, or one that is ten minutes old and open in no process.
+    """
     try:
-        age = time.time() - lock.stat().st_mtime
-        if age < _DEAD_LOCK_AGE or _is_open(lock):
+        made = lock.stat().st_mtime
+        if made > _find_boot_time() and (time.time() - made < _DEAD_LOCK_AGE or _is_open(lock)):
             return False
         lock.unlink()
     except FileNotFoundError:
@@ -258,6 +261,12 @@ def _sweep(lock: Path) -> bool:
     except OSError as error:
         raise StoreFailed(f"{lock} is left from a dead process and cannot be removed: {error.strerror}") from error
     return True
+
+
+def _find_boot_time() -> float:
+    """Return when this machine was started, in seconds since 1970; 0 where the system does not say."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.time() - time.clock_gettime(clock)
 
 
 def _is_open(path: Path) -> bool:
