@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -72,8 +73,14 @@ def test_the_gate_runs_every_step_and_fails_with_any(
     (tmp_path / "pkg.py").write_text(package)
     (tmp_path / "tests/test_one.py").write_text(test)
     shutil.copy(ROOT / "tests/__main__.py", tmp_path / "tests/__main__.py")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, "-m", "tests", "-n0"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests", "-n0"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     ends = re.findall(r"^== (\w+): (ok|FAILED) in ", done.stdout, re.MULTILINE)
     assert [name for name, _ in ends] == ["lint", "format", "types", "tests"], done.stdout
