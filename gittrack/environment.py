@@ -27,7 +27,7 @@ def capture_environment() -> dict[str, object]:
 
     Looked up once a process (a few milliseconds); a key whose facts are not to be had is left out.
     """
-    return copy.deepcopy(_capture_once())
+    return {key: copy.copy(value) for key, value in _capture_once().items()}
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,8 @@ import threading
 import uuid
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -46,6 +47,8 @@ _active: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gittrack_active_runs", 
 _open: list[ActiveRun] = []
 _everyone: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
 _joined: set[str] = set()
+_trackers: dict[tuple[object, ...], Tracker] = {}
+_tracker_lock = threading.Lock()
 _hooked = False
 _hook_lock = threading.Lock()
 
@@ -64,11 +67,29 @@ class Place:
         """Who records, as the user's Git is set up."""
         return read_identity(self.code or self.repository)
 
-    def open_tracker(self) -> Tracker:
-        """Open the store; journals of dead processes are left as they are."""
+    @contextmanager
+    def open_tracker(self) -> Iterator[Tracker]:
+        """Lend out this process's tracker for the store; journals of dead processes are left as they are.
+
+        It stays open for the next run: a sweep in one process would open the same packs again and again.
+        """
         from .tracker import Tracker
 
-        return Tracker(self.repository, self.settings, code=self.code, identity=self.identity)
+        key = (self.repository.common_directory, self.settings.namespace, self.code, self.identity)
+        with _tracker_lock:
+            tracker = _trackers.get(key)
+            if tracker is None:
+                _close_trackers()
+                tracker = _trackers[key] = Tracker(
+                    self.repository, self.settings, code=self.code, identity=self.identity
+                )
+        yield tracker
+
+
+def _close_trackers() -> None:
+    for tracker in _trackers.values():
+        tracker.close()
+    _trackers.clear()
 
 
 def find_place(store: str | Path | None = None) -> Place:
@@ -382,9 +403,13 @@ def _end_at_exit() -> None:
             run.end(Status.FAILED)
         else:
             run.end(Status.FINISHED)
+    _close_trackers()
 
 
 def _forget_in_child() -> None:
     """In a forked child, the parent's runs are joined: the child may log into them, and ends none of them."""
+    global _tracker_lock
+    _tracker_lock = threading.Lock()
+    _trackers.clear()  # the parent's: whatever locks they held would stay locked here for ever
     for run in list(_everyone):
         run.after_fork()

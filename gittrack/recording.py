@@ -10,7 +10,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
@@ -67,7 +67,7 @@ class ActiveRun:
         experiment: str,
         owner: bool,
         scrubber: Scrubber,
-        open_tracker: Callable[[], Tracker],
+        open_tracker: Callable[[], AbstractContextManager[Tracker]],
         on_end: Callable[[ActiveRun], None],
     ) -> None:
         self.id = run_id
@@ -274,7 +274,6 @@ class ActiveRun:
         try:
             self._report_scrubbed()
             if self.owner:
-                journal.close_points()
                 sync_points(journal.directory)
                 journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
                 with self._open_tracker() as tracker:

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,11 @@ class Repository:
     ref_format: str = "files"
     extensions: Mapping[str, str] = field(default_factory=dict, hash=False)
     config: GitConfig = field(default_factory=GitConfig, repr=False, compare=False)
+
+    @cached_property
+    def whole_config(self) -> GitConfig:
+        """The configuration that applies here, the user's and the system's included; see `read_config`."""
+        return _read_config(self)
 
     @property
     def objects_directory(self) -> Path:
@@ -128,9 +134,14 @@ def find_head(repository: Repository) -> tuple[str | None, str | None]:
 def read_config(repository: Repository | None) -> GitConfig:
     """Return the Git configuration that applies in repository, or outside any.
 
-    Asks git where it is installed (about 2 ms); elsewhere reads the system's, the user's and the repository's files and
-    GIT_CONFIG_COUNT, without conditional includes. Raises GitFailed or Corrupt where a file cannot be read.
+    Asks git where it is installed (about 2 ms), once for each Repository object; elsewhere reads the system's, the
+    user's and the repository's files and GIT_CONFIG_COUNT, without conditional includes. Raises GitFailed or Corrupt
+    where a file cannot be read.
     """
+    return _read_config(None) if repository is None else repository.whole_config
+
+
+def _read_config(repository: Repository | None) -> GitConfig:
     if gitconfig.is_git_installed():
         return gitconfig.ask_git(Git(repository.directory if repository else Path(os.path.abspath(os.sep))))
     files = gitconfig.find_user_files(os.environ)

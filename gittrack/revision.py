@@ -34,7 +34,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class StagedTree:
-    """A run's tree that is on disk, with the commit message that goes with it. Nothing refers to it yet."""
+    """A run's tree that is written, with the commit message that goes with it. Nothing refers to it yet."""
 
     snapshot: Snapshot
     tree: str
@@ -44,7 +44,7 @@ class StagedTree:
 def stage_snapshot(
     store: Store, snapshot: Snapshot, *, parts: Mapping[str, bytes | TreeEntry], source: str | None
 ) -> StagedTree:
-    """Write a snapshot's tree and wait until it is on disk.
+    """Write a snapshot's tree; it is on disk once `append_run` has put it on a branch.
 
     `parts` maps every metric part's tree path to its bytes, or to the entry of an earlier revision that already holds
     it; `source` is the id of the run's source tree. Equal input gives an equal tree, so this is safe to repeat.
@@ -54,7 +54,6 @@ def stage_snapshot(
     if source is not None:
         files[layout.SOURCE_DIRECTORY] = TreeEntry(0o40000, source)
     tree = store.write_tree(files)
-    store.sync()
     return StagedTree(snapshot, tree, write_run_message(snapshot))
 
 

@@ -6,7 +6,9 @@ clocks.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, get_args
 
 from . import layout, pointer
@@ -51,12 +53,18 @@ def encode_snapshot(snapshot: Snapshot) -> dict[str, bytes]:
         layout.RUN_FILE: encode_run(snapshot.run),
         layout.PARAMS_FILE: encode_params(snapshot.params),
         layout.SUMMARY_FILE: encode_summary(snapshot.summary),
-        layout.ENVIRONMENT_FILE: encode_json(snapshot.environment),
+        layout.ENVIRONMENT_FILE: _indent_environment(json.dumps(snapshot.environment, sort_keys=True)),
         layout.ATTRIBUTES_FILE: ATTRIBUTES,
     }
     for path, content in snapshot.artifacts.items():
         files[layout.artifact_tree_path(path)] = pointer.encode_pointer(content)
     return files
+
+
+@lru_cache(maxsize=4)
+def _indent_environment(text: str) -> bytes:
+    """Return JSON text as canonical JSON; the runs of one process share theirs, and indenting it takes milliseconds."""
+    return encode_json(json.loads(text))
 
 
 def decode_snapshot(

@@ -23,7 +23,7 @@ def hermetic_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.delenv("NO_COLOR", raising=False)
     (home / ".gitconfig").write_text(
         "[user]\n\tname = Test User\n\temail = test@example.com\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n"
-        "[protocol \"file\"]\n\tallow = always\n[core]\n\tpager = cat\n"
+        '[protocol "file"]\n\tallow = always\n[core]\n\tpager = cat\n'
     )
     return home
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import math
@@ -343,6 +344,38 @@ def test_handlers_may_append_in_the_middle_of_an_append(tmp_path: Path) -> None:
     assert sorted(map(repr, seen)) == sorted(map(repr, found))
 
 
+def test_an_append_within_an_append_leaves_the_log_locked(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "e")
+    other = os.open(tmp_path / "e", os.O_RDWR)
+
+    def nest(new: list[dict[str, Any]]) -> dict[str, Any]:
+        log.append({"n": 1})
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return {"n": 2}
+
+    log.append_checked(nest)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    assert log.read_new() == [{"n": 1}, {"n": 2}]
+
+
+def test_a_close_within_an_append_waits_for_its_end(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "e")
+
+    def close(new: list[dict[str, Any]]) -> dict[str, Any]:
+        log.close()
+        with pytest.raises(StoreFailed, match="closed"):
+            log.append({"n": 0})
+        return {"n": 1}
+
+    before = len(os.listdir("/dev/fd"))
+    log.append_checked(close)
+    assert log.closed
+    assert len(os.listdir("/dev/fd")) == before - 1
+    assert read_events(tmp_path / "e") == ([{"n": 1}], 0)
+
+
 def test_a_handler_may_raise_or_close_in_the_middle_of_an_append(tmp_path: Path) -> None:
     class Interrupted(BaseException):
         pass
@@ -371,7 +404,7 @@ def test_a_handler_may_raise_or_close_in_the_middle_of_an_append(tmp_path: Path)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert len(os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd")) < 50
+    assert len(os.listdir("/dev/fd")) < 50
     other = threading.Thread(target=lambda: EventLog(path).append({"n": 0}))
     other.start()
     log.append({"n": 0})

@@ -57,8 +57,10 @@ def test_shared_holds_keep_out_an_exclusive_one(tmp_path: Path) -> None:
     alone = RunLock.try_exclusive(path)
     assert alone is not None
     assert alone.exclusive
+    started = time.monotonic()
     assert is_live(path)
     assert RunLock.try_exclusive(path) is None
+    assert time.monotonic() - started < 0.5, "whoever holds the lock no longer needs the gate"
     with pytest.raises(StoreFailed, match="committing"):
         RunLock.hold_shared(path, timeout=0.05)
     alone.release()

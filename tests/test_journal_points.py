@@ -249,7 +249,11 @@ def test_numpy_scalars(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "p") == [(0, 4, 9, (1.5,))] * 4
 
 
-@pytest.mark.parametrize("step", [True, 1.0, "1", 1 << 63, -(1 << 63) - 1, b"1", object()], ids=repr)
+@pytest.mark.parametrize(
+    "step",
+    [True, 1.0, "1", 1 << 63, -(1 << 63) - 1, b"1", object()],
+    ids=lambda step: f"{type(step).__name__}-{step!r:.5}",
+)
 def test_a_bad_step_or_time_is_refused(tmp_path: Path, step: Any) -> None:
     writer = open_writer(tmp_path / "p")
     for _ in range(2):
@@ -544,6 +548,31 @@ def test_a_forked_child_leaves_the_file_alone(tmp_path: Path) -> None:
     assert [row[1:] for row in main] == [(step, step, (float(step),)) for step in range(7)]
     other = [row for row in rows if row[0] == numbers["thread",]]
     assert [(row[1], row[3]) for row in other] == [(step, (1.0,)) for step in range(len(other))]
+
+
+def test_a_fork_while_another_thread_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait(*args: int) -> None:
+        inside.set()
+        leave.wait(30)
+        raise OSError(28, "No space left on device")
+
+    def child() -> str:
+        writer.abandon()
+        with pytest.raises(StoreFailed, match="closed"):
+            writer.log_one("a", 1.0)
+        return "not stuck"
+
+    writer = open_writer(tmp_path / "p")
+    monkeypatch.setattr(os, "posix_fallocate", wait, raising=False)
+    thread = threading.Thread(target=log_until_full, args=(writer, 0))
+    thread.start()
+    assert inside.wait(30)
+    started = Child(child)
+    leave.set()
+    assert started.result() == "not stuck"
+    thread.join()
 
 
 def test_a_fork_inside_a_handler_inside_log(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from .tables import list_points_files
 LOCK_FILE = "lock"
 EVENTS_FILE = "events.jsonl"
 UNFINISHED_PREFIX = ".new-"
+_DELETED_PREFIX = ".old-"
 
 
 def list_journals(common_directory: Path) -> list[Path]:
@@ -46,7 +47,7 @@ def read_draft(directory: Path) -> Draft:
     """Return the run that a journal's events describe; damaged events are passed over and noted as incomplete."""
     try:
         events, damaged = read_events(directory / EVENTS_FILE)
-    except FileNotFoundError:  # a deletion that was cut short: the events go last, so there is nothing left to keep
+    except FileNotFoundError:  # whoever held the journal deleted it just now
         events, damaged = [], 0
     draft = fold_events(events, run_id=directory.name, started=_modified(directory))
     if damaged:
@@ -79,21 +80,23 @@ def sync_points(directory: Path) -> None:
 
 
 def remove_unfinished(common_directory: Path, *, before: float) -> None:
-    """Remove journals that were never finished being created, untouched since `before` (seconds since 1970).
+    """Remove journals that were never finished being created, or deleted, untouched since `before` (in seconds).
 
-    Their process died before start_run returned, so nothing in them was ever acknowledged.
+    Nothing in the former was ever acknowledged, and everything in the latter is committed.
     """
-    for directory in layout.journals_directory(common_directory).glob(f"{UNFINISHED_PREFIX}*"):
+    root = layout.journals_directory(common_directory)
+    for directory in (*root.glob(f"{UNFINISHED_PREFIX}*"), *root.glob(f"{_DELETED_PREFIX}*")):
         with suppress(OSError):
             if directory.stat().st_mtime < before and not is_live(directory):
-                delete_journal(directory)
+                shutil.rmtree(directory)
 
 
 def delete_journal(directory: Path) -> None:
-    """Delete a journal's directory. Its events go last, so that one cut short is still recognised as done."""
-    for path in sorted(directory.iterdir(), key=lambda path: path.name == EVENTS_FILE):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    """Delete a journal: at once for whoever looks for it, then file by file. Safe to repeat."""
+    deleted = directory.with_name(f"{_DELETED_PREFIX}{directory.name}")
+    with suppress(FileNotFoundError):
+        directory.rename(deleted)
+    shutil.rmtree(deleted, ignore_errors=True)
 
 
 def _modified(path: Path) -> int:

@@ -155,8 +155,10 @@ class EventLog:
             if last is not None:
                 events.append(last)
                 end = len(data)
-            if self._read_to == start:
-                self._read_to = start + end
+            # No jump between the comparison and the claim: a signal handler could read in between.
+            claimed = self._read_to == start
+            self._read_to += claimed * end
+            if claimed:
                 return events
 
     def _check_open(self) -> None:

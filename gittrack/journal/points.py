@@ -52,6 +52,21 @@ _HEADER_SIZE = 32
 _NO_PREALLOCATION = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
+class _Window:
+    """The mapped stretch of a points file, from offset base to limit. It is unmapped when nobody refers to it."""
+
+    __slots__ = ("base", "limit", "memory")
+
+    def __init__(self, base: int, limit: int, memory: mmap.mmap) -> None:
+        self.base = base
+        self.limit = limit
+        self.memory = memory
+
+
+_NO_WINDOW = _Window(0, 0, mmap.mmap(-1, 1))
+_CLOSED = 1 << 62
+
+
 class PointsWriter:
     """Appends rows to one points file, which this process alone writes.
 
@@ -75,17 +90,16 @@ class PointsWriter:
         self._plain_types: set[type] = {float, int, bool}
         self._mark = int.from_bytes(os.urandom(4), "little") | 1
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._window_size = _FIRST_WINDOW
         try:
-            self._map = self._map_window(0, _FIRST_WINDOW)
+            self._window = self._map_window(0, _FIRST_WINDOW)
         except BaseException:
             os.close(self._file)
             os.unlink(path)
             raise
         header = _HEADER.pack(_MAGIC, _VERSION, self._mark, bytes(12))
-        self._map[:_HEADER_SIZE] = header + pack_checksum(crc32(header))
-        self._base = 0
-        self._position = _HEADER_SIZE
-        self._room = self._window_size = _FIRST_WINDOW
+        self._window.memory[:_HEADER_SIZE] = header + pack_checksum(crc32(header))
+        self._end = self._last_end = _HEADER_SIZE
 
     @property
     def path(self) -> Path:
@@ -96,7 +110,8 @@ class PointsWriter:
     def offset(self) -> int:
         """The end of the last row, in bytes from the start of the file; every row before it is complete."""
         with self._lock:
-            return self._base + self._position
+            end = self._end
+            return self._last_end if end == _CLOSED else end
 
     @property
     def closed(self) -> bool:
@@ -126,28 +141,32 @@ class PointsWriter:
         values: Collection[SupportsFloat] = metrics.values()
         if not self._plain_types.issuperset(map(type, values)):
             self._plain_types |= check_reals(key_set.names, values)
-        # The record is finished before a place is claimed for it. From there on nothing is called, and CPython runs
-        # signal handlers only at calls and loop ends, so a handler finds all of the row or nothing of it. What handlers
-        # and threads did before is noticed by the two conditions under the lock.
+        # The record is finished before a place is claimed for it. Signal handlers run between some of the instructions
+        # below: in CPython after calls and, up to 3.10, jumps. So there is neither from the look at what handlers and
+        # threads may have changed meanwhile to the moment the row is in place. Where the place is not free to take,
+        # nothing is claimed, and the assignment fails for want of length.
+        size = key_set.size
         while True:
-            number = key_set.next_step if step is None else step
+            before = key_set.next_step
+            number = before if step is None else step
             try:
                 body = key_set.pack(key_set.head, number, timestamp, *values)
             except struct.error:
                 body = pack_carefully(key_set, number, timestamp, values)
             record = pack_checksum(crc32(body)) + body
             with self._lock:
-                if self._position + key_set.size > self._room:
-                    self._move_window(key_set.size)
-                if step is None and key_set.next_step != number:
-                    values = key_set.unpack(body)[3:]
-                    continue
-                start = self._position
-                end = start + key_set.size
-                key_set.next_step = number + 1
-                self._position = end
-                self._map[start:end] = record
-                return
+                try:
+                    window = self._window
+                    start = self._end
+                    free = (start + size <= window.limit) & (key_set.next_step == before)
+                    key_set.next_step += free * (number + 1 - before)
+                    self._end = end = start + free * size
+                    window.memory[start - window.base : end - window.base] = record
+                    return
+                except IndexError:
+                    if start + size > window.limit:
+                        self._move_window(start, size)
+            values = key_set.unpack(body)[3:]
 
     def log_one(self, key: str, value: SupportsFloat, step: int | None = None, timestamp: int | None = None) -> None:
         """Append one row of one metric: the same as `log({key: value}, step, timestamp)`."""
@@ -164,7 +183,7 @@ class PointsWriter:
             if self._file < 0:
                 raise self._closed_error()
             if sys.platform != "linux":
-                self._map.flush()
+                self._window.memory.flush()
             file = os.dup(self._file)
         try:
             os.fsync(file)
@@ -174,21 +193,23 @@ class PointsWriter:
     def close(self) -> None:
         """Cut the preallocated tail off and close the file; safe to repeat. Raises OSError where the cut fails."""
         with self._lock:
-            file, self._file, self._room = self._file, -1, 0
+            file, self._file = self._file, -1
             if file < 0:
                 return
+            self._last_end, self._end = self._end, _CLOSED
+            self._window = _NO_WINDOW
             try:
-                self._map.close()
-                os.ftruncate(file, self._base + self._position)
+                os.ftruncate(file, self._last_end)
             finally:
                 os.close(file)
 
     def abandon(self) -> None:
         """Let go of the file without a trace on it: what a forked child must do first. The writer is closed then."""
         self._lock = RLock()
-        file, self._file, self._room = self._file, -1, 0
+        file, self._file = self._file, -1
         if file >= 0:
-            self._map.close()
+            self._last_end, self._end = self._end, _CLOSED
+            self._window = _NO_WINDOW
             os.close(file)
 
     def _add_key_set(self, keys: tuple[object, ...], metrics: Mapping[str, SupportsFloat]) -> KeySet:
@@ -208,35 +229,27 @@ class PointsWriter:
             known = self._key_sets.setdefault(names, made)
         return known
 
-    def _move_window(self, size: int) -> None:
-        """Map a window with room for size more bytes; the lock is held.
+    def _move_window(self, start: int, size: int) -> None:
+        """Map a window with room for size bytes from offset start; the lock is held.
 
-        A signal handler may log, close or fork at any call in here, so the state is looked at again after each.
+        A signal handler may log or close meanwhile. Then this window is not where the next row goes, and is replaced.
         """
-        while self._position + size > self._room:
-            offset = self._base + self._position
-            base = offset - offset % mmap.ALLOCATIONGRANULARITY
-            smallest = offset + size - base
-            smallest += -smallest % mmap.ALLOCATIONGRANULARITY
-            length = max(smallest, min(2 * self._window_size, _LAST_WINDOW))
-            try:
-                window = self._map_window(base, length)
-            except OSError:
-                length = max(smallest, _FIRST_WINDOW)
-                window = self._map_window(base, length)
-            if self._file >= 0 and self._base + self._position == offset:
-                window, self._map = self._map, window
-                self._base = base
-                self._position = offset - base
-                self._room = self._window_size = length
-            window.close()
+        base = start - start % mmap.ALLOCATIONGRANULARITY
+        smallest = start + size - base
+        smallest += -smallest % mmap.ALLOCATIONGRANULARITY
+        try:
+            window = self._map_window(base, max(smallest, min(2 * self._window_size, _LAST_WINDOW)))
+        except OSError:
+            window = self._map_window(base, max(smallest, _FIRST_WINDOW))
+        self._window_size = window.limit - base
+        self._window = window
 
-    def _map_window(self, base: int, length: int) -> mmap.mmap:
-        """Return a mapping whose every byte has its place on disk, so that writing to it cannot end in SIGBUS."""
+    def _map_window(self, base: int, length: int) -> _Window:
+        """Return a window whose every byte has its place on disk, so that writing to it cannot end in SIGBUS."""
         try:
             if self._file >= 0:
                 self._allocate(base, length)
-                return mmap.mmap(self._file, length, offset=base)
+                return _Window(base, base + length, mmap.mmap(self._file, length, offset=base))
         except OSError as error:
             if self._file >= 0:
                 raise OSError(error.errno, error.strerror, str(self._path)) from None

@@ -103,6 +103,9 @@ class JournalWriter:
 
     def delete(self) -> None:
         """Delete the journal: everything in it is committed, or was never worth keeping."""
+        if self._points is not None:
+            self._points.abandon()  # nobody will miss what closing would tidy up
+            self._points = None
         delete_journal(self.directory)
 
     def close(self) -> None:

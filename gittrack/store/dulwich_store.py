@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import Corrupt, StoreFailed
@@ -22,6 +23,9 @@ from .packs import PackDirectory
 from .refs import FileRefs
 
 _MAX_ALTERNATE_DEPTH = 5
+
+# Objects that several runs share and this process has synced once, with their inodes: they need no second time.
+_durable: dict[Path, int] = {}
 
 
 class DulwichStore(Store):
@@ -78,6 +82,9 @@ class DulwichStore(Store):
                     sync_directory(directory)
             except OSError as error:
                 raise StoreFailed(f"objects cannot be synced to disk: {error.strerror or error}") from error
+            for file in self._unsynced_files:
+                with suppress(OSError):
+                    _durable[file] = file.stat().st_ino
             self._unsynced_files.clear()
             self._unsynced_directories.clear()
 
@@ -159,9 +166,10 @@ class DulwichStore(Store):
             os.utime(path)  # so that a `git gc` that runs now does not take it for old and unwanted
         except (Corrupt, OSError):
             return False
-        # Whoever wrote it may not have waited for the disk.
-        self._unsynced_files.add(path)
-        self._unsynced_directories.update((path.parent, path.parent.parent))
+        # Whoever wrote it may not have waited for the disk, unless it was this process.
+        if _durable.get(path) != path.stat().st_ino:
+            self._unsynced_files.add(path)
+            self._unsynced_directories.update((path.parent, path.parent.parent))
         return True
 
     def _list_places(self) -> list[tuple[Path, PackDirectory]]:
