@@ -18,10 +18,8 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .process import Witness
+from .witness import Witness
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PASSED_ON = (*STOP_SIGNALS, signal.SIGUSR1, signal.SIGUSR2)
