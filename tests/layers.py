@@ -131,7 +131,7 @@ OWNERS: dict[str, set[str]] = {
     },
     "click": {"cli/"},
     "rich": {"cli/"},
-    "subprocess": {"git", "cli/process", "cli/signals", "cli/terminal"},
+    "subprocess": {"git", "cli/process", "cli/terminal", "cli/witness"},
     "multiprocessing": set(),
     "requests": {"transport"},
     "urllib3": {"transport"},
