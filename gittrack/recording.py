@@ -280,6 +280,7 @@ class ActiveRun:
                     checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
                     self._commit_with(tracker)
                     checkpoint.release_source(tracker.history, journal.draft)
+                    tracker.pack()
                 if journal.try_own():
                     journal.delete()
             ended = journal.refresh().ended

@@ -18,11 +18,12 @@ from .address import Candidate, choose_run
 from .content import ContentStore
 from .draft import attributes_event, merge_tags, tags_event
 from .errors import Conflict, GittrackError, InvalidInput, NotFound, StoreFailed
+from .git import Git, find_git
 from .history import Branch, History, Revision
 from .journal import JournalWriter, list_journals, remove_unfinished
 from .model import Experiment, Run, Snapshot, SourceLink
 from .readers import CommitReader, load_live_run
-from .repository import Repository, find_repository, get_repository
+from .repository import Repository, find_repository, get_repository, read_config
 from .revision import Stamp, append_experiment, append_run, stage_snapshot
 from .settings import Settings, load_settings
 from .source import copy_source
@@ -31,6 +32,9 @@ from .stored_run import RunTable, StoredRun
 
 # How long a process may take to create a journal, in seconds; generous, since it waits for nothing.
 _UNFINISHED_AGE = 600.0
+
+# How many loose objects git leaves alone where `gc.auto` is not set.
+_GC_LIMIT = 6700
 
 
 class Tracker:
@@ -237,8 +241,6 @@ class Tracker:
         `arguments` are options of git diff, such as `--stat`. Raises InvalidInput for an argument that is no option,
         NotFound where a run has no source.
         """
-        from .git import Git
-
         if any(not argument.startswith("-") or argument == "--" for argument in arguments):
             raise InvalidInput(f"not options of git diff: {arguments!r}")
         trees = []
@@ -337,6 +339,21 @@ class Tracker:
             source=None if source is None else source.id,
         )
         append_run(self.history, staged, self.make_stamp(now))
+
+    def pack(self) -> None:
+        """Let git pack the store's loose objects in the background, if by the user's own settings there are too many.
+
+        Each run leaves about seven. Does nothing where git is not installed or `gc.auto` is 0, and never fails.
+        """
+        limit = read_config(self.repository).find_int("gc.auto")
+        limit = _GC_LIMIT if limit is None else limit
+        try:
+            # As git itself does: one of the 256 directories stands for all.
+            crowded = len(os.listdir(self.repository.objects_directory / "17")) > -(-limit // 256)
+            if limit > 0 and crowded and find_git() is not None:
+                Git(self.repository.git_directory).run("-c", "gc.autoDetach=true", "gc", "--auto", "--quiet")
+        except (OSError, GittrackError):
+            return
 
     def make_stamp(self, now: int) -> Stamp:
         """Return who commits, as the user's Git is set up, at `now` (UTC microseconds)."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 import threading
+import time
 import warnings
 from datetime import datetime, timezone
 from pathlib import Path
@@ -387,3 +390,20 @@ def test_no_warnings(repo: Path) -> None:
         with gittrack.start_run() as run:
             run.log({"loss": 1})
         gittrack.get_run(run.id).series()
+
+
+def test_many_runs_are_packed_by_the_users_own_settings(repo: Path) -> None:
+    git(repo, "config", "gc.auto", "100")
+    texts = (b"%d" % number for number in itertools.count())
+    crowd = (text for text in texts if hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest().startswith("17"))
+    for text in itertools.islice(crowd, 3):
+        git(repo, "hash-object", "-w", "--stdin", stdin=text)
+    for number in range(4):
+        with gittrack.start_run("churn") as run:
+            run.log({"loss": number})
+    deadline = time.monotonic() + 30
+    while not (packs := list((repo / ".git/objects/pack").glob("*.pack"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert packs
+    assert len(gittrack.runs("churn")) == 4
+    git(repo, "fsck", "--strict")

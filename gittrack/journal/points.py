@@ -126,56 +126,21 @@ class PointsWriter:
         values, steps or timestamps that cannot be recorded, OSError where the disk is full, StoreFailed once closed;
         nothing of the row is written then, and the next call is as good as the first.
         """
-        keys = tuple(metrics)
-        key_set = self._key_sets.get(keys)
-        if key_set is None:
-            if not keys:
+        try:
+            key_set = self._key_sets[tuple(metrics)]
+        except (KeyError, TypeError):
+            if not metrics:
                 return
-            key_set = self._add_key_set(keys, metrics)
-        if step is not None and type(step) is not int:
-            step = check_integer(step, "step")
-        if timestamp is None:
-            timestamp = time_ns() // 1000
-        elif type(timestamp) is not int:
-            timestamp = check_integer(timestamp, "timestamp")
-        values: Collection[SupportsFloat] = metrics.values()
-        if not self._plain_types.issuperset(map(type, values)):
-            self._plain_types |= check_reals(key_set.names, values)
-        # The record is finished before a place is claimed for it. Signal handlers run between some of the instructions
-        # below: in CPython after calls and, up to 3.10, jumps. So there is neither from the look at what handlers and
-        # threads may have changed meanwhile to the moment the row is in place. Where the place is not free to take,
-        # nothing is claimed, and the assignment fails for want of length.
-        size = key_set.size
-        while True:
-            before = key_set.next_step
-            number = before if step is None else step
-            try:
-                body = key_set.pack(key_set.head, number, timestamp, *values)
-            except struct.error:
-                body = pack_carefully(key_set, number, timestamp, values)
-            record = pack_checksum(crc32(body)) + body
-            with self._lock:
-                try:
-                    window = self._window
-                    start = self._end
-                    free = (start + size <= window.limit) & (key_set.next_step == before)
-                    key_set.next_step += free * (number + 1 - before)
-                    self._end = end = start + free * size
-                    window.memory[start - window.base : end - window.base] = record
-                    return
-                except IndexError:
-                    if start + size > window.limit:
-                        self._move_window(start, size)
-            values = key_set.unpack(body)[3:]
+            key_set = self._add_key_set(metrics)
+        self._append(key_set, metrics.values(), step, timestamp)
 
     def log_one(self, key: str, value: SupportsFloat, step: int | None = None, timestamp: int | None = None) -> None:
-        """Append one row of one metric: the same as `log({key: value}, step, timestamp)`."""
+        """Append one row of one metric: the same as `log({key: value}, step, timestamp)`, and quicker."""
         try:
-            metrics = {key: value}
-        except TypeError:
-            check_names((key,))
-            raise
-        self.log(metrics, step, timestamp)
+            key_set = self._key_sets[key,]
+        except (KeyError, TypeError):
+            key_set = self._add_key_set({check_names((key,))[0]: value})
+        self._append(key_set, (value,), step, timestamp)
 
     def sync(self) -> None:
         """Make every row logged so far durable against power failure; raises OSError where the disk fails."""
@@ -212,10 +177,48 @@ class PointsWriter:
             self._window = _NO_WINDOW
             os.close(file)
 
-    def _add_key_set(self, keys: tuple[object, ...], metrics: Mapping[str, SupportsFloat]) -> KeySet:
+    def _append(
+        self, key_set: KeySet, values: Collection[SupportsFloat], step: int | None, timestamp: int | None
+    ) -> None:
+        if step is not None and type(step) is not int:
+            step = check_integer(step, "step")
+        if timestamp is None:
+            timestamp = time_ns() // 1000
+        elif type(timestamp) is not int:
+            timestamp = check_integer(timestamp, "timestamp")
+        if not self._plain_types.issuperset(map(type, values)):
+            self._plain_types |= check_reals(key_set.names, values)
+        # The record is finished before a place is claimed for it. A signal handler may run, and log,
+        # after any call or jump. So there is neither between the look at what handlers and threads changed meanwhile
+        # and the moment when the row is in place. Where that place is not free, the claim is of no length, so it claims
+        # nothing and the assignment fails.
+        size = key_set.size
+        while True:
+            before = key_set.next_step
+            number = before if step is None else step
+            try:
+                body = key_set.pack(key_set.head, number, timestamp, *values)
+            except struct.error:
+                body = pack_carefully(key_set, number, timestamp, values)
+            record = pack_checksum(crc32(body)) + body
+            with self._lock:
+                try:
+                    window = self._window
+                    start = self._end
+                    free = (start + size <= window.limit) & (key_set.next_step == before)
+                    key_set.next_step += free * (number + 1 - before)
+                    self._end = end = start + free * size
+                    window.memory[start - window.base : end - window.base] = record
+                    return
+                except IndexError:
+                    if start + size > window.limit:
+                        self._move_window(start, size)
+            values = key_set.unpack(body)[3:]
+
+    def _add_key_set(self, metrics: Mapping[str, SupportsFloat]) -> KeySet:
         if not isinstance(metrics, Mapping):
             raise InvalidInput(f"metrics must be a mapping of names to numbers, not {type(metrics).__name__}")
-        names = check_names(keys)
+        names = check_names(tuple(metrics))
         known = self._key_sets.get(names)
         if known is None:
             with self._lock:
