@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import shutil
 import threading
 import time
 import warnings
@@ -407,3 +408,20 @@ def test_many_runs_are_packed_by_the_users_own_settings(repo: Path) -> None:
     assert packs
     assert len(gittrack.runs("churn")) == 4
     git(repo, "fsck", "--strict")
+
+
+def test_real_git_lfs_reads_the_artifacts(repo: Path, tmp_path: Path) -> None:
+    if shutil.which("git-lfs") is None:
+        pytest.skip("git-lfs is not installed")
+    with gittrack.start_run("churn") as run:
+        run.log_text("model" * 100, "models/model.bin")
+        run.log_text("", "empty.txt")
+    oid = hashlib.sha256(b"model" * 100).hexdigest()
+    listed = git(repo, "lfs", "ls-files", "--long", "--size", "gittrack/churn").splitlines()
+    assert f"{oid} - artifacts/models/model.bin (500 B)" in listed
+    git(repo, "lfs", "fsck", "gittrack/churn")
+    git(repo, "lfs", "install", "--local", "--skip-repo")
+    git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "look"), "gittrack/churn")
+    assert (tmp_path / "look/artifacts/models/model.bin").read_text() == "model" * 100
+    assert (tmp_path / "look/artifacts/empty.txt").read_text() == ""
+    assert git(tmp_path / "look", "status", "--porcelain") == ""
