@@ -234,7 +234,7 @@ def test_every_acknowledged_event_survives_kill_9(tmp_path: Path) -> None:
             log = EventLog(path)
             for number in itertools.count():
                 log.append({"attempt": attempt, "n": number, "text": "x" * (number % 5000)})
-                struct.pack_into("<Q", told, 0, number + 1)
+                told[:] = struct.pack("<Q", number + 1)
 
         child = Child(record)
         time.sleep(chance.uniform(0.002, 0.02))

@@ -285,7 +285,7 @@ def test_a_bad_key_is_refused(tmp_path: Path, key: Any) -> None:
 def test_other_shapes_of_input(tmp_path: Path) -> None:
     writer = open_writer(tmp_path / "p")
     writer.log({})
-    for wrong in ([("a", 1)], "ab", ["a"]):
+    for wrong in ([("a", 1)], "ab", ["a"], [["a"]], 5, {"a"}):
         with pytest.raises(InvalidInput):
             writer.log(wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="too long"):
@@ -457,7 +457,7 @@ def test_every_acknowledged_row_survives_kill_9(tmp_path: Path) -> None:
             def log(thread: int) -> None:
                 for step in range(10_000_000):
                     writer.log({f"{thread}/{k}": step * 3 + k for k in range(1 + 4 * thread)}, step, thread)
-                    struct.pack_into("<Q", told, 8 * thread, step + 1)
+                    told[8 * thread : 8 * thread + 8] = struct.pack("<Q", step + 1)
 
             for thread in range(threads):
                 threading.Thread(target=log, args=(thread,)).start()
