@@ -49,6 +49,7 @@ class Previous:
     revision: int
     parts: Mapping[str, TreeEntry]
     offsets: Mapping[str, int]
+    intent: Intent | None = None
     summaries: SummaryBuilder | None = None
 
 
@@ -61,15 +62,16 @@ def find_previous(history: History, draft: Draft) -> Previous | None:
         run = draft.run
         commit = history.find_commit(run.experiment, run.id, revision=intent.revision, tree=intent.tree)
         if commit is not None:
-            return _load_previous(history, commit, offsets=intent.offsets)
+            return _load_previous(history, commit, intent=intent)
     if draft.base is None:
         return None
-    return _load_previous(history, history.store.get_commit(draft.base), offsets={})
+    return _load_previous(history, history.store.get_commit(draft.base), intent=None)
 
 
-def _load_previous(history: History, commit: Commit, *, offsets: Mapping[str, int]) -> Previous:
+def _load_previous(history: History, commit: Commit, *, intent: Intent | None) -> Previous:
     snapshot = history.load_snapshot(commit)
-    return Previous(commit, snapshot.run.revision, history.find_parts(commit), offsets)
+    offsets = intent.offsets if intent else {}
+    return Previous(commit, snapshot.run.revision, history.find_parts(commit), offsets, intent)
 
 
 def build_summaries(store: Store, previous: Previous | None) -> SummaryBuilder:
@@ -115,18 +117,20 @@ def commit_draft(
         offsets = reached
     revision = previous.revision + 1 if previous else 1
     source = resolve_source(history.store, draft.run.source)
-    run = replace(draft.run, revision=revision, source=source)
-    snapshot = replace(draft.snapshot(), run=run, summary=summaries.build())
+    records = draft.records  # counted first: another thread may add to the draft meanwhile
+    snapshot = draft.snapshot()
+    run = replace(snapshot.run, revision=revision, source=source)
+    snapshot = replace(snapshot, run=run, summary=summaries.build())
     staged = stage_snapshot(history.store, snapshot, parts=parts, source=source.tree)
-    log.append(commit_event(Intent(revision, staged.tree, offsets)))
+    log.append(commit_event(intent := Intent(revision, staged.tree, offsets, records)))
     log.sync()
     commit = append_run(history, staged, stamp, experiment_name=draft.experiment_name)
-    return Previous(commit, revision, history.find_parts(commit), offsets, summaries)
+    return Previous(commit, revision, history.find_parts(commit), offsets, intent, summaries)
 
 
 def is_settled(history: History, directory: Path, draft: Draft, previous: Previous | None) -> bool:
     """Tell whether the branch already holds everything that a journal does."""
-    if previous is None or draft.changed or not draft.intents or draft.intents[-1].revision != previous.revision:
+    if previous is None or previous.intent is None or draft.records > previous.intent.records:
         return False
     return next(iter(gather_tables(directory, draft, offsets=previous.offsets)), None) is None
 

@@ -9,20 +9,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import Conflict, Corrupt
+from .errors import Conflict, Corrupt, InvalidInput
 from .model import Failure, Input, Pointer, Run, Scalar, Snapshot, Status
 from .snapshot import read_input_record, read_run_record, run_record
 
 Event = dict[str, Any]
 
+MAX_PARAMS_SIZE = 16 << 20
+
 
 @dataclass(frozen=True)
 class Intent:
-    """A revision that was about to be committed: its tree, and how much of each points file its parts hold."""
+    """A revision that was about to be committed: its tree, and how much of the journal that holds.
+
+    `offsets` tell how far each points file was read, `records` how many of the events that say something of the run.
+    """
 
     revision: int
     tree: str
     offsets: Mapping[str, int]
+    records: int
 
 
 @dataclass
@@ -40,7 +46,8 @@ class Draft:
     intents: list[Intent] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     ended: bool = False
-    changed: bool = False
+    records: int = 0
+    _directories: dict[str, str] = field(default_factory=dict)
     _key_sets: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def apply(self, event: Mapping[str, Any]) -> None:
@@ -53,8 +60,8 @@ class Draft:
             handler(self, event)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Corrupt(f"a journal's {event.get('kind')!r:.40} event makes no sense: {error!r}") from error
-        if event["kind"] != "keys":
-            self.changed = event["kind"] != "commit"
+        if event["kind"] not in ("keys", "commit"):
+            self.records += 1
 
     def get_keys(self, file: str, number: int) -> tuple[str, ...]:
         """Return the metric names of a points file's key set; raises Corrupt where the event naming them is lost."""
@@ -94,8 +101,21 @@ class Draft:
     def _define_keys(self, event: Mapping[str, Any]) -> None:
         self._key_sets.setdefault(event["file"], {})[event["id"]] = tuple(event["names"])
 
+    def find_obstacle(self, path: str) -> str | None:
+        """Return the artifact that keeps another from lying at path: one is a file where the other needs a directory."""
+        parts = path.split("/")
+        above = ("/".join(parts[:length]) for length in range(1, len(parts)))
+        return next((name for name in above if name in self.artifacts), self._directories.get(path))
+
     def _add_artifact(self, event: Mapping[str, Any]) -> None:
-        self.artifacts[event["path"]] = Pointer(event["oid"], event["size"])
+        path = event["path"]
+        obstacle = self.find_obstacle(path)
+        if obstacle is not None:
+            self._lack({"reason": f"artifact {path} could not be kept beside {obstacle}"})
+            return
+        self.artifacts[path] = Pointer(event["oid"], event["size"])
+        parts = path.split("/")
+        self._directories.update({"/".join(parts[:length]): path for length in range(1, len(parts))})
 
     def _add_output(self, event: Mapping[str, Any]) -> None:
         self.outputs[event["path"]] = event["file"]
@@ -121,7 +141,7 @@ class Draft:
         self.run = replace(self.run, scrubbed=tuple(places))
 
     def _intend(self, event: Mapping[str, Any]) -> None:
-        self.intents.append(Intent(event["revision"], event["tree"], event["offsets"]))
+        self.intents.append(Intent(event["revision"], event["tree"], event["offsets"], event["records"]))
 
     def _end(self, event: Mapping[str, Any]) -> None:
         exit_code = event.get("exit_code", self.run.exit_code)
@@ -233,7 +253,13 @@ def scrubbed_event(places: Iterable[str]) -> Event:
 
 def commit_event(intent: Intent) -> Event:
     """Return the event written just before the branch moves to a revision of this journal."""
-    return {"kind": "commit", "revision": intent.revision, "tree": intent.tree, "offsets": dict(intent.offsets)}
+    return {
+        "kind": "commit",
+        "revision": intent.revision,
+        "tree": intent.tree,
+        "offsets": dict(intent.offsets),
+        "records": intent.records,
+    }
 
 
 def end_event(status: Status, *, time: int, exit_code: int | None) -> Event:
@@ -262,4 +288,18 @@ def check_params(draft: Draft, params: Mapping[str, Scalar]) -> dict[str, Scalar
             f"{params[key]!r:.80}: params are set once",
             hint=f'run.set_tag("{key}", …)  # for what changes during a run',
         )
-    return {name: value for name, value in params.items() if name not in draft.params}
+    new = {name: value for name, value in params.items() if name not in draft.params}
+    size = sum(len(value) for value in (*draft.params.values(), *new.values()) if isinstance(value, str))
+    if size > MAX_PARAMS_SIZE:
+        raise InvalidInput(
+            f"the params of run {draft.run.name} would be over {MAX_PARAMS_SIZE} characters long in all",
+            hint="run.log_dict(…, 'params.json')",
+        )
+    return new
+
+
+def check_artifact(draft: Draft, path: str) -> None:
+    """Raise Conflict where path cannot be an artifact beside those there are."""
+    obstacle = draft.find_obstacle(path)
+    if obstacle is not None:
+        raise Conflict(f"artifact {path!r:.200} of run {draft.run.name} cannot lie beside {obstacle!r:.200}")

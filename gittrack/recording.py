@@ -22,6 +22,7 @@ from . import attachment, checkpoint, layout
 from .draft import (
     artifact_event,
     attributes_event,
+    check_artifact,
     check_params,
     end_event,
     failure_event,
@@ -35,7 +36,7 @@ from .draft import (
 from .errors import Conflict, InvalidInput, NotFound, StoreFailed
 from .inputs import describe_input
 from .journal import is_live, sync_points
-from .model import Failure, Status
+from .model import Failure, Pointer, Status
 from .params import flatten_params
 
 if TYPE_CHECKING:
@@ -279,10 +280,15 @@ class ActiveRun:
                 with self._open_tracker() as tracker:
                     checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
                     self._commit_with(tracker)
-                    checkpoint.release_source(tracker.history, journal.draft)
+                    if journal.try_own():
+                        # Nobody else can write any more; what others did while that was committed still counts.
+                        if not checkpoint.is_settled(
+                            tracker.history, journal.directory, journal.refresh(), self._previous
+                        ):
+                            self._commit_with(tracker)
+                        checkpoint.release_source(tracker.history, journal.draft)
+                        journal.delete()
                     tracker.pack()
-                if journal.try_own():
-                    journal.delete()
             ended = journal.refresh().ended
         finally:
             journal.close()
@@ -300,17 +306,19 @@ class ActiveRun:
         journal = self._journal
         if journal is None:
             return
-        draft = journal.refresh()
-        if self._previous is None:
-            self._previous = checkpoint.find_previous(tracker.history, draft)
-        self._previous = checkpoint.commit_draft(
-            tracker.history,
-            journal.directory,
-            draft,
-            previous=self._previous,
-            stamp=tracker.make_stamp(time_ns() // 1000),
-            log=journal.events,
-        )
+        with journal.hold_commits():
+            draft = journal.refresh()
+            known = self._previous.intent if self._previous else None
+            if known is None or draft.intents[-1:] != [known]:  # another process has committed, or nobody yet
+                self._previous = checkpoint.find_previous(tracker.history, draft)
+            self._previous = checkpoint.commit_draft(
+                tracker.history,
+                journal.directory,
+                draft,
+                previous=self._previous,
+                stamp=tracker.make_stamp(time_ns() // 1000),
+                log=journal.events,
+            )
 
     def _report_scrubbed(self) -> None:
         journal = self._journal
@@ -324,7 +332,7 @@ class ActiveRun:
         with self._guard(f"artifact {path}"):
             journal = self._journal
             if journal is not None:
-                journal.append(artifact_event(path, journal.content.put_file(file)))
+                self._add_artifact(journal, path, journal.content.put_file(file))
 
     def _keep_bytes(self, data: bytes, path: str) -> None:
         layout.check_artifact_path(path)
@@ -332,7 +340,15 @@ class ActiveRun:
         with self._guard(f"artifact {path}"):
             journal = self._journal
             if journal is not None:
-                journal.append(artifact_event(path, journal.content.put_bytes(data)))
+                self._add_artifact(journal, path, journal.content.put_bytes(data))
+
+    @staticmethod
+    def _add_artifact(journal: JournalWriter, path: str, pointer: Pointer) -> None:
+        def decide(draft: Draft) -> Event:
+            check_artifact(draft, path)
+            return artifact_event(path, pointer)
+
+        journal.decide(decide)
 
     def _append(self, event: Event) -> None:
         self._check_open()

@@ -95,8 +95,8 @@ SCENARIOS: dict[str, tuple[Callable[[], None] | None, Callable[[], None], tuple[
 
 def look() -> dict[str, object]:
     """Return what the next command finds: the runs, and what else is left."""
-    for path in Path(".git/gittrack/runs").glob(".new-*"):
-        # As if the minutes had passed after which a journal in the making is taken for a dead process's.
+    for path in [*Path(".git/gittrack/runs").glob(".new-*"), *Path(".git/gittrack/runs").glob(".old-*")]:
+        # As if the minutes had passed after which a journal being made or deleted is taken for a dead process's.
         os.utime(path, (time.time() - 3600,) * 2)
     with gittrack.Tracker.open() as tracker:
         found = [

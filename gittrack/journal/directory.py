@@ -18,6 +18,7 @@ from .points import read_points
 from .tables import list_points_files
 
 LOCK_FILE = "lock"
+COMMIT_LOCK_FILE = "commit"
 EVENTS_FILE = "events.jsonl"
 UNFINISHED_PREFIX = ".new-"
 _DELETED_PREFIX = ".old-"

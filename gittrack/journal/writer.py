@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import SupportsFloat
 
@@ -17,11 +17,13 @@ from ..content import ContentStore
 from ..draft import Draft, Event, fold_events, keys_event
 from ..errors import NotFound
 from ..repository import Repository
-from .directory import EVENTS_FILE, LOCK_FILE, UNFINISHED_PREFIX, delete_journal
+from .directory import COMMIT_LOCK_FILE, EVENTS_FILE, LOCK_FILE, UNFINISHED_PREFIX, delete_journal
 from .events import EventLog
-from .lock import RunLock
+from .lock import RunLock, hold
 from .points import PointsWriter
 from .tables import POINTS_SUFFIX
+
+_COMMIT_PATIENCE = 600.0
 
 
 class JournalWriter:
@@ -100,6 +102,12 @@ class JournalWriter:
     def try_own(self) -> bool:
         """Tell whether no other process holds the journal; if so, none can join it any more."""
         return self._lock is not None and self._lock.try_upgrade()
+
+    @contextmanager
+    def hold_commits(self) -> Iterator[None]:
+        """Keep other processes of this run from committing it meanwhile; raises StoreFailed after ten minutes."""
+        with hold(self.directory / COMMIT_LOCK_FILE, _COMMIT_PATIENCE):
+            yield
 
     def delete(self) -> None:
         """Delete the journal: everything in it is committed, or was never worth keeping."""
