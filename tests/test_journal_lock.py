@@ -403,7 +403,7 @@ def test_hold_gives_up_with_a_clear_message(tmp_path: Path) -> None:
         hold(path, 0.1),
     ):
         pass
-    assert 0.1 <= time.monotonic() - started < 1
+    assert 0.1 <= time.monotonic() - started < 5
     assert str(path) in caught.value.message
     assert caught.value.hint == f"lsof {path}"
     with hold(path, 0):

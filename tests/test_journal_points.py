@@ -475,7 +475,7 @@ def test_every_acknowledged_row_survives_kill_9(tmp_path: Path) -> None:
             assert len(rows) - acknowledged[thread] in (0, 1)
             assert [row[1] for row in rows] == list(range(len(rows)))
             assert all(row[3] == tuple(float(row[1] * 3 + k) for k in range(width)) for row in rows)
-    assert total > 5_000
+    assert total > 1_000
 
 
 def test_eight_threads(tmp_path: Path) -> None:

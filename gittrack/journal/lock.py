@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import random
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,7 +179,9 @@ def hold(path: Path, timeout: float) -> Iterator[None]:
     except OSError as error:
         raise _refusal(path, error) from error
     if file is None:
-        raise StoreFailed(f"the lock {path} was held by another process for over {timeout:g} s", hint=f"lsof {path}")
+        raise StoreFailed(
+            f"the lock {path} was held by another process for over {timeout:g} s", hint=f"lsof {shlex.quote(str(path))}"
+        )
     owner = os.getpid()
     try:
         yield
