@@ -102,7 +102,7 @@ class Draft:
         self._key_sets.setdefault(event["file"], {})[event["id"]] = tuple(event["names"])
 
     def find_obstacle(self, path: str) -> str | None:
-        """Return the artifact that keeps another from lying at path: one is a file where the other needs a directory."""
+        """Return the artifact that keeps another from lying at path: one is a file where the other has a directory."""
         parts = path.split("/")
         above = ("/".join(parts[:length]) for length in range(1, len(parts)))
         return next((name for name in above if name in self.artifacts), self._directories.get(path))
@@ -128,6 +128,9 @@ class Draft:
     def _fail(self, event: Mapping[str, Any]) -> None:
         failure = Failure(event["type"], event["message"], event.get("traceback", ""))
         self.run = replace(self.run, failure=failure)
+
+    def _set_base(self, event: Mapping[str, Any]) -> None:
+        self.base = event["commit"]
 
     def _set_environment(self, event: Mapping[str, Any]) -> None:
         self.environment = dict(event["environment"])
@@ -160,6 +163,7 @@ _HANDLERS = {
     "output": Draft._add_output,
     "input": Draft._add_input,
     "failure": Draft._fail,
+    "base": Draft._set_base,
     "environment": Draft._set_environment,
     "incomplete": Draft._lack,
     "scrubbed": Draft._scrub,
@@ -236,9 +240,20 @@ def failure_event(failure: Failure) -> Event:
     return {"kind": "failure", **vars(failure)}
 
 
+def base_event(commit: str) -> Event:
+    """Return the event saying that the run continues another commit than its start event says."""
+    return {"kind": "base", "commit": commit}
+
+
 def environment_event(environment: Mapping[str, object]) -> Event:
     """Return the event that replaces the environment: by that of the program itself, where a wrapper began the run."""
     return {"kind": "environment", "environment": environment}
+
+
+def describe_base(base: Snapshot) -> list[Event]:
+    """Return the events that give a journal what the snapshot it continues has already: params and artifacts."""
+    events = [params_event(base.params)] if base.params else []
+    return [*events, *(artifact_event(path, pointer) for path, pointer in base.artifacts.items())]
 
 
 def incomplete_event(reason: str) -> Event:

@@ -20,6 +20,8 @@ def describe_input(path: Path, *, name: str, context: str = "") -> Input:
     `sha256sum` would print. Symlinks to files are followed, other special files are refused. Raises NotFound,
     InvalidInput, or OSError where a file cannot be read.
     """
+    if not isinstance(name, str) or not isinstance(context, str):
+        raise InvalidInput("the name and the context of a data input must be strings")
     if not path.exists():
         raise NotFound(f"no data file or directory {str(path)!r:.300}")
     if path.is_file():

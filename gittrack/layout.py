@@ -5,9 +5,11 @@ Builds and parses them here and nowhere else, and is the allow-list for names th
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
-from pathlib import Path, PurePosixPath
+from os import PathLike
+from pathlib import Path
 
 from .errors import InvalidInput
 
@@ -27,6 +29,7 @@ SOURCE_DIRECTORY = "source"
 MAX_KEY_LENGTH = 250
 MAX_SLUG_LENGTH = 100
 MAX_PATH_LENGTH = 1000
+MAX_PATH_DEPTH = 32
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _PART = re.compile(r"metrics/([0-9]{4,9})\.parquet")
@@ -148,17 +151,20 @@ def find_part_number(path: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def check_artifact_path(path: str) -> str:
+def check_artifact_path(path: str | PathLike[str]) -> str:
     """Return path if it can name an artifact: relative, POSIX, and writable below a directory on every platform.
 
     Refused with InvalidInput: empty, absolute, `.` and `..` components, `.git` in any case, backslashes, colons,
     control characters, components over 255 bytes or ending in a dot or space, paths over 1000 characters, names that
     Windows reserves.
     """
-    problem = _find_path_problem(path)
+    text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, PathLike) else None
+    if not isinstance(text, str):
+        raise InvalidInput(f"an artifact path must be a string or a path, not {type(path).__name__}")
+    problem = _find_path_problem(text)
     if problem:
-        raise InvalidInput(f"not a usable artifact path, {problem}: {path[:200]!r}")
-    return path
+        raise InvalidInput(f"not a usable artifact path, {problem}: {text[:200]!r}")
+    return text
 
 
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
@@ -171,6 +177,8 @@ def _find_path_problem(path: str) -> str | None:
         return f"it is over {MAX_PATH_LENGTH} characters"
     if has_control(path):
         return "it holds control characters"
+    if path.count("/") >= MAX_PATH_DEPTH:
+        return f"it is over {MAX_PATH_DEPTH} directories deep"
     if path.startswith("/") or "\\" in path or ":" in path:
         return "it is absolute or holds a backslash or a colon"
     for part in path.split("/"):
@@ -183,15 +191,25 @@ def _find_path_problem(path: str) -> str | None:
     return None
 
 
+def check_run_name(name: object) -> str:
+    """Return name if it can name a run: as a key can, and without two spaces in a row, which end it in a subject."""
+    text = check_key(name, kind="run")
+    if "  " in text or text != text.strip():
+        raise InvalidInput(f"a run name must not begin or end with a space, nor hold two in a row: {text!r:.100}")
+    if re.fullmatch(r"latest(~.*)?", text):
+        raise InvalidInput(f"{text!r:.60} already means a run by when it was started, and cannot name one")
+    return text
+
+
 def artifact_tree_path(path: str) -> str:
     """Return the tree path of an artifact's pointer."""
     return f"{ARTIFACTS_DIRECTORY}/{check_artifact_path(path)}"
 
 
-def artifact_name(path: PurePosixPath | str, directory: str = "") -> str:
+def artifact_name(path: PathLike[str] | str, directory: PathLike[str] | str | None = "") -> str:
     """Join an artifact's path below an optional artifact directory and check the result."""
-    text = str(path)
-    return check_artifact_path(f"{directory.strip('/')}/{text}" if directory.strip("/") else text)
+    above = "" if directory is None else str(directory).strip("/")
+    return check_artifact_path(f"{above}/{path}" if above not in ("", ".") else str(path))
 
 
 def gittrack_directory(common_directory: Path) -> Path:

@@ -70,7 +70,7 @@ def make_scalar(key: str, value: object) -> Scalar:
         plain = _find_plain(value)
         if plain is not None:
             return plain
-    text = _spell(value)
+    text = _spell(key, value)
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidInput(
             f"param {key!r} is {len(text)} characters long, more than {MAX_TEXT_LENGTH}",
@@ -95,10 +95,13 @@ def _find_plain(value: object) -> Scalar:
     return None
 
 
-def _spell(value: object) -> str:
+def _spell(key: str, value: object) -> str:
     if isinstance(value, (list, tuple, Mapping)):
         try:
             return json.dumps(value, ensure_ascii=False, default=str)
         except (ValueError, TypeError, RecursionError):
-            return repr(value)
-    return str(value)
+            pass
+    try:
+        return str(value)
+    except ValueError as error:  # an integer of more digits than Python spells
+        raise InvalidInput(f"param {key!r} cannot be written as text: {error}") from error

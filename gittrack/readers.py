@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .checkpoint import Previous, build_summaries, find_previous, read_parts
 from .content import ContentStore
 from .draft import Draft
+from .errors import NotFound
 from .history import History
 from .journal import gather_tables, is_live, read_draft
 from .model import Pointer
@@ -65,6 +66,11 @@ class JournalReader:
         return self._content.find(pointer)
 
     def _gather(self) -> list[pa.Table]:
+        if not self._directory.exists():
+            run = self._draft.run
+            raise NotFound(
+                f"run {run.name} has ended since it was read; read it again", hint=f'gittrack.get_run("{run.id}")'
+            )
         offsets = self._previous.offsets if self._previous else {}
         return [table for table, _ in gather_tables(self._directory, self._draft, offsets=offsets)]
 
@@ -88,4 +94,7 @@ def load_live_run(history: History, content: ContentStore, directory: Path) -> S
     if draft.ended or not draft.started:
         return None
     previous = find_previous(history, draft) if draft.intents or draft.base else None
-    return JournalReader(history, content, directory, draft=draft, previous=previous).load()
+    try:
+        return JournalReader(history, content, directory, draft=draft, previous=previous).load()
+    except (NotFound, FileNotFoundError):  # it ended while it was read
+        return None

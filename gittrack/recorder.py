@@ -6,99 +6,53 @@ Hooks process exit, SIGTERM and fork, so that no run is left RUNNING. Knows noth
 from __future__ import annotations
 
 import atexit
+import errno
 import os
+import random
 import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from time import time_ns
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from . import layout
-from .draft import artifact_event, environment_event, params_event, start_event
+from .draft import describe_base, environment_event, start_event
 from .environment import capture_environment
 from .errors import Conflict, NotFound, StoreFailed, Unsupported
 from .git import find_git
 from .journal import JournalWriter, has_dead_journals, is_live
+from .labels import check_note, make_tags
 from .model import Run, Snapshot, SourceLink, Status
 from .names import make_name
 from .params import flatten_params
+from .place import Place, close_trackers, find_place, forget_trackers
 from .recording import ActiveRun, TrackingWarning
-from .repository import Repository, find_repository, get_repository
 from .scrub import Scrubber
-from .settings import Settings, load_settings
 from .source import begin_capture
-from .store import Ident, read_identity
 
 if TYPE_CHECKING:
-    from .tracker import Tracker
+    pass
 
 _active: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gittrack_active_runs", default=())
 _open: list[ActiveRun] = []
 _everyone: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
 _joined: set[str] = set()
-_trackers: dict[tuple[object, ...], Tracker] = {}
-_tracker_lock = threading.Lock()
+# Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
+_chance = random.SystemRandom()
+
+_OPEN_ATTEMPTS = 60
 _hooked = False
 _hook_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run is recorded: the repository of the code (if any), the one that holds the runs, and the settings."""
-
-    directory: Path
-    code: Repository | None
-    repository: Repository
-    settings: Settings
-
-    @cached_property
-    def identity(self) -> Ident:
-        """Who records, as the user's Git is set up."""
-        return read_identity(self.code or self.repository)
-
-    @contextmanager
-    def open_tracker(self) -> Iterator[Tracker]:
-        """Lend out this process's tracker for the store; journals of dead processes are left as they are.
-
-        It stays open for the next run: a sweep in one process would open the same packs again and again.
-        """
-        from .tracker import Tracker
-
-        key = (self.repository.common_directory, self.settings.namespace, self.code, self.identity)
-        with _tracker_lock:
-            tracker = _trackers.get(key)
-            if tracker is None:
-                _close_trackers()
-                tracker = _trackers[key] = Tracker(
-                    self.repository, self.settings, code=self.code, identity=self.identity
-                )
-        yield tracker
-
-
-def _close_trackers() -> None:
-    for tracker in _trackers.values():
-        tracker.close()
-    _trackers.clear()
-
-
-def find_place(store: str | Path | None = None) -> Place:
-    """Return where a run started here and now is recorded; raises NotFound outside of any repository."""
-    directory = Path.cwd()
-    code = find_repository(directory)
-    settings = load_settings(code, environ=os.environ, directory=directory)
-    chosen = settings.store if store is None else directory / Path(store).expanduser()
-    return Place(directory, code, get_repository(chosen or directory), settings)
 
 
 def start_run(
@@ -125,18 +79,23 @@ def start_run(
     and `nested` is not set, InvalidInput for bad names and values. Where the store cannot be written, this warns, and
     what the run is given is dropped: training goes on.
     """
-    current = active_run()
-    if current is not None and not nested:
-        raise Conflict(f"run {current.name} is still active", hint="gittrack.end_run()  # or start_run(…, nested=True)")
+    own = [run for run in _active.get() if not run.ended]
+    current = own[-1] if own else active_run() if nested else None
+    if own and not nested:
+        raise Conflict(f"run {own[-1].name} is still active", hint="gittrack.end_run()  # or start_run(…, nested=True)")
     place = find_place(store)
     first_params = flatten_params(params) if params is not None else {}
+    first_tags = make_tags(tags) if tags is not None else {}
     if name is not None:
-        layout.check_key(name, kind="run")
-    wanted = run_id
-    if wanted is None and place.settings.run_id:
+        layout.check_run_name(name)
+    if note is not None:
+        check_note(note)
+    wanted = None if run_id is None else str(getattr(run_id, "hex", run_id))
+    parent = None if parent is None else str(getattr(parent, "id", getattr(parent, "hex", parent)))
+    if wanted is None and place.settings.run_id and current is None:
         if place.settings.run_id not in _joined:
             wanted = place.settings.run_id
-        elif parent is None and current is None:
+        elif parent is None:
             parent = place.settings.run_id
     scrubber = Scrubber(os.environ)
     try:
@@ -157,13 +116,19 @@ def start_run(
             stacklevel=2,
         )
         run = _make_untracked(place, scrubber, experiment=experiment, name=name)
+    if run_id is None and wanted is not None:
+        _joined.add(wanted)
     _activate(run)
-    if first_params:
-        run.log_params(first_params)
-    if tags:
-        run.set_tags(tags)
-    if note is not None:
-        run.set_note(note)
+    try:
+        if first_params:
+            run.log_params(first_params)
+        if first_tags:
+            run.set_tags(first_tags)
+        if note is not None:
+            run.set_note(note)
+    except BaseException:
+        run.discard()
+        raise
     return run
 
 
@@ -219,22 +184,17 @@ def _open_run(
         with place.open_tracker() as tracker:
             tracker.recover()
     if wanted is not None:
-        if layout.is_run_id(wanted) and is_live(layout.journal_directory(common, wanted)):
-            _joined.add(wanted)
-            return _join_as_program(place, wanted, scrubber)
-        with place.open_tracker() as tracker:
+        for attempt in range(_OPEN_ATTEMPTS):
             try:
-                found = tracker.get_run(wanted)
-            except NotFound:
-                if required or not layout.is_run_id(wanted):
-                    raise
-            else:
-                if found.live:
-                    return _join(place, found.id, scrubber)
-                resumed = replace(
-                    found.snapshot.run, status=Status.RUNNING, ended=None, failure=None, exit_code=None, removed=None
-                )
-                return _record(place, scrubber, resumed, command=command, base=found.snapshot, commit=found.commit)
+                reopened = _reopen_run(place, scrubber, wanted, required=required, command=command)
+            except _Overtaken:  # another process resumed or ended the run meanwhile: look again
+                time.sleep(_chance.uniform(0, 0.02 * (attempt + 1)))
+                continue
+            if reopened is not None:
+                return reopened
+            break
+        else:
+            raise Conflict(f"run {wanted} is being ended and resumed by other processes", hint="gittrack ls")
     run_id = wanted or uuid.uuid4().hex
     display = experiment or place.settings.experiment
     run = Run(
@@ -247,6 +207,43 @@ def _open_run(
         parent=None if parent is None else _resolve_parent(place, parent),
     )
     return _record(place, scrubber, run, command=command, experiment_name=display)
+
+
+class _Overtaken(Exception):
+    """What was read of a run was no longer so when it was to be resumed."""
+
+
+def _reopen_run(
+    place: Place, scrubber: Scrubber, wanted: str, *, required: bool, command: Sequence[str] | None
+) -> ActiveRun | None:
+    """Join the run where a process records it, else resume it; None where there is none and none is required."""
+    common = place.repository.common_directory
+    if layout.is_run_id(wanted) and is_live(layout.journal_directory(common, wanted)):
+        return _join_as_program(place, wanted, scrubber, ended=not required)
+    with place.open_tracker() as tracker:
+        try:
+            found = tracker.get_run(wanted)
+        except NotFound:
+            if required or not layout.is_run_id(wanted):
+                raise
+            return None
+        if is_live(layout.journal_directory(common, found.id)):
+            return _join_as_program(place, found.id, scrubber, ended=not required)
+        resumed = replace(
+            found.snapshot.run, status=Status.RUNNING, ended=None, failure=None, exit_code=None, removed=None
+        )
+        try:
+            run = _record(place, scrubber, resumed, command=command, base=found.snapshot, commit=found.commit)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise _Overtaken from None
+            raise
+        # With the journal in place nobody else resumes it; but somebody may have, between the look and now.
+        revisions = tracker.history.list_run_revisions(resumed.experiment, resumed.id)
+        if revisions and revisions[0].commit.id != found.commit:
+            snapshot = tracker.history.load_snapshot(revisions[0].commit)
+            run.continue_from(revisions[0].commit.id, snapshot)
+        return run
 
 
 def _record(
@@ -280,8 +277,7 @@ def _record(
         run = replace(run, incomplete=reason)
     events = [start_event(run, experiment_name=experiment_name, environment=environment, base=commit)]
     if base is not None:
-        events += [params_event(base.params)] if base.params else []
-        events += [artifact_event(path, pointer) for path, pointer in base.artifacts.items()]
+        events += describe_base(base)
     journal = JournalWriter.create(place.repository, run.id, events)
     if run.source.tree is not None:
         # The journal comes first: whoever finds it, should this process die here, removes the ref as well.
@@ -322,9 +318,18 @@ def _join(place: Place, run_id: str, scrubber: Scrubber) -> ActiveRun:
     return _make_active(place, scrubber, JournalWriter.join(place.repository, run_id), owner=False)
 
 
-def _join_as_program(place: Place, run_id: str, scrubber: Scrubber) -> ActiveRun:
-    """Join a run as the program it is about: what the program runs on is what counts, not what its wrapper does."""
-    journal = JournalWriter.join(place.repository, run_id)
+def _join_as_program(place: Place, run_id: str, scrubber: Scrubber, *, ended: bool) -> ActiveRun:
+    """Join a run as the program it is about: what the program runs on is what counts, not what its wrapper does.
+
+    A run that has ended, and that a process has not left yet, is joined only with `ended`: it cannot be resumed.
+    """
+    try:
+        journal = JournalWriter.join(place.repository, run_id)
+    except NotFound:
+        raise _Overtaken from None
+    if journal.draft.ended and not ended:
+        journal.close()
+        raise _Overtaken
     environment = capture_environment()
     if journal.draft.environment != environment:
         journal.append(environment_event(environment))
@@ -361,6 +366,7 @@ def _make_untracked(place: Place, scrubber: Scrubber, *, experiment: str | None,
 
 def _activate(run: ActiveRun) -> None:
     _install_hooks()
+    run.error_at_start = _find_last_error()
     _everyone.add(run)
     _open.append(run)
     _active.set((*_active.get(), run))
@@ -394,22 +400,25 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _end_at_exit() -> None:
     """End what is still open when the interpreter exits: KILLED or FAILED where an exception is on its way out."""
-    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    error = _find_last_error()
     for run in reversed(list(_open)):
-        if run.terminated or isinstance(error, KeyboardInterrupt):
+        if run.terminated or (isinstance(error, KeyboardInterrupt) and error is not run.error_at_start):
             run.end(Status.KILLED)
-        elif isinstance(error, BaseException):
+        elif isinstance(error, BaseException) and error is not run.error_at_start:
             run.fail(error)
             run.end(Status.FAILED)
         else:
             run.end(Status.FINISHED)
-    _close_trackers()
+    close_trackers()
+
+
+def _find_last_error() -> object:
+    """Return the exception that reached the top of the interpreter last, if any."""
+    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
 
 
 def _forget_in_child() -> None:
     """In a forked child, the parent's runs are joined: the child may log into them, and ends none of them."""
-    global _tracker_lock
-    _tracker_lock = threading.Lock()
-    _trackers.clear()  # the parent's: whatever locks they held would stay locked here for ever
+    forget_trackers()
     for run in list(_everyone):
         run.after_fork()

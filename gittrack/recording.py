@@ -16,14 +16,16 @@ from os import PathLike
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from . import attachment, checkpoint, layout
 from .draft import (
     artifact_event,
     attributes_event,
+    base_event,
     check_artifact,
     check_params,
+    describe_base,
     end_event,
     failure_event,
     incomplete_event,
@@ -36,16 +38,16 @@ from .draft import (
 from .errors import Conflict, InvalidInput, NotFound, StoreFailed
 from .inputs import describe_input
 from .journal import is_live, sync_points
-from .model import Failure, Pointer, Status
+from .labels import check_note, make_tags
+from .model import Failure, Pointer, Snapshot, Status
 from .params import flatten_params
+from .sink import DroppedMetrics, MetricSink, MetricValues, RefusedMetrics
 
 if TYPE_CHECKING:
     from .draft import Draft, Event
     from .journal import JournalWriter
     from .scrub import Scrubber
     from .tracker import Tracker
-
-MetricValues = Mapping[str, SupportsFloat]
 
 
 class TrackingWarning(UserWarning):
@@ -77,6 +79,7 @@ class ActiveRun:
         self.owner = owner
         self.ended = False
         self.terminated = False
+        self.error_at_start: object = None
         self._journal = journal
         self.scrubber = scrubber
         self._open_tracker = open_tracker
@@ -84,7 +87,7 @@ class ActiveRun:
         self._previous: checkpoint.Previous | None = None
         self._warned = False
         self._commit_lock = threading.RLock()
-        self._sink: MetricSink = journal or _Dropped()
+        self._sink: MetricSink = journal or DroppedMetrics()
 
     def __repr__(self) -> str:
         return f"<ActiveRun {self.name} {self.id[:8]} {self.experiment}{' (ended)' if self.ended else ''}>"
@@ -101,6 +104,13 @@ class ActiveRun:
             self._sink.log(metrics, step, timestamp if timestamp is None else _microseconds(timestamp))
         except OSError as error:
             self.report_fault("metrics", error)
+        except (TypeError, AttributeError):
+            if isinstance(metrics, Mapping):
+                raise
+            raise InvalidInput(
+                f"metrics must be a mapping of names to numbers, not {type(metrics).__name__}",
+                hint='run.log({"loss": 0.5})',
+            ) from None
 
     log_metrics = log
 
@@ -143,15 +153,13 @@ class ActiveRun:
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Set tags; values become text. Raises InvalidInput for a bad name."""
-        texts = {}
-        for key, value in tags.items():
-            layout.check_key(key, kind="tag")
-            texts[key] = self.scrubber.value(key, str(value), where="tags")
+        texts = {key: self.scrubber.value(key, text, where="tags") for key, text in make_tags(tags).items()}
         if texts:
             self._append(tags_event(texts))
 
     def set_note(self, text: str) -> None:
         """Set the run's note, replacing what it was."""
+        check_note(text)
         self._append(attributes_event(note=self.scrubber.text(text, where="note")))
 
     def log_artifact(self, path: str | PathLike[str], directory: str = "", *, name: str | None = None) -> None:
@@ -175,8 +183,10 @@ class ActiveRun:
 
     def log_text(self, text: str, path: str) -> None:
         """Keep text as the artifact `path`, in UTF-8, secrets replaced."""
+        if not isinstance(text, str):
+            raise InvalidInput(f"log_text keeps a string, not {type(text).__name__}", hint="run.log_artifact(path)")
         clean = self.scrubber.text(text, where=f"artifacts.{path}")
-        self._keep_bytes(clean.encode("utf-8", "surrogateescape"), path)
+        self._keep_bytes(clean.encode("utf-8", "backslashreplace"), path)
 
     def log_dict(self, value: object, path: str) -> None:
         """Keep a JSON-ready value as the artifact `path`: YAML where it ends in .yaml or .yml, else JSON."""
@@ -217,9 +227,10 @@ class ActiveRun:
 
     def fail(self, error: BaseException) -> None:
         """Keep an exception, with its traceback, as what ended the run."""
+        message = _spell_error(error)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         clean = self.scrubber.text
-        failure = Failure(type(error).__name__, clean(str(error), where="failure"), clean(text, where="failure"))
+        failure = Failure(type(error).__name__, clean(message, where="failure"), clean(text, where="failure"))
         self._append(failure_event(failure))
 
     def end(self, status: str | Status = Status.FINISHED, *, exit_code: int | None = None) -> None:
@@ -229,11 +240,13 @@ class ActiveRun:
         now, this warns and the next gittrack command commits the run from its journal.
         """
         status = _final_status(status)
+        if exit_code is not None and type(exit_code) is not int:
+            raise InvalidInput(f"an exit code is a whole number, not {exit_code!r:.60}")
         with self._commit_lock:
             if self.ended:
                 return
             self.ended = True
-            self._sink = _Ended(self)
+            self._sink = RefusedMetrics(self.refuse)
             try:
                 self._finish(status, exit_code)
             except (OSError, StoreFailed) as error:
@@ -245,6 +258,21 @@ class ActiveRun:
                 )
             finally:
                 self._on_end(self)
+
+    def continue_from(self, commit: str, base: Snapshot) -> None:
+        """Continue another revision than the run was resumed from: one that somebody committed at the same moment."""
+        if self._journal is not None:
+            self._journal.append(base_event(commit), *describe_base(base), tags_event(base.run.tags))
+
+    def discard(self) -> None:
+        """Drop a run that could not be started as asked: a new journal is deleted, somebody else's is left."""
+        self.ended = True
+        self._sink = RefusedMetrics(self.refuse)
+        self._on_end(self)
+        if self._journal is not None:
+            if self.owner:
+                self._journal.delete()
+            self._journal.close()
 
     def after_fork(self) -> None:
         """In a forked child, become a process that joined: the parent's files and locks are let go of untouched."""
@@ -335,7 +363,7 @@ class ActiveRun:
                 self._add_artifact(journal, path, journal.content.put_file(file))
 
     def _keep_bytes(self, data: bytes, path: str) -> None:
-        layout.check_artifact_path(path)
+        path = layout.check_artifact_path(path)
         self._check_open()
         with self._guard(f"artifact {path}"):
             journal = self._journal
@@ -397,36 +425,16 @@ class ActiveRun:
                     return
 
 
-class MetricSink(Protocol):
-    """Where metrics go: a journal; nowhere, when no run could be started; or a refusal, when the run has ended."""
-
-    def log(self, metrics: MetricValues, step: int | None, timestamp: int | None, /) -> None:
-        """Take a row."""
-
-    def log_one(self, key: str, value: SupportsFloat, step: int | None, timestamp: int | None, /) -> None:
-        """Take a value."""
+def _spell_error(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return f"(a {type(error).__name__} that cannot be written as text)"
 
 
-class _Dropped:
-    def log(self, *_: object) -> None:
-        """Drop a row."""
-
-    log_one = log
-
-
-class _Ended:
-    def __init__(self, run: ActiveRun) -> None:
-        self._run = run
-
-    def log(self, *_: object) -> None:
-        """Refuse a row."""
-        self._run.refuse()
-
-    log_one = log
-
-
-def _join(directory: str, name: str) -> str:
-    return f"{directory.strip('/')}/{name}" if directory.strip("/") else name
+def _join(directory: str | PathLike[str] | None, name: str) -> str:
+    above = "" if directory is None else str(directory).strip("/")
+    return f"{above}/{name}" if above not in ("", ".") else name
 
 
 def _final_status(status: str | Status) -> Status:

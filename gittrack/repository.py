@@ -83,6 +83,14 @@ class Ident:
     email: str
 
 
+def get_current_directory() -> Path:
+    """Return the directory this process works in; raises NotFound where it has been deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise NotFound("the current directory has been deleted", hint="cd") from None
+
+
 def find_repository(path: Path) -> Repository | None:
     """Return the repository that path, a file or directory, stands in, or None outside any.
 

@@ -14,6 +14,7 @@ from typing import SupportsFloat
 
 from .model import Experiment
 from .recorder import get_active_run
+from .repository import get_current_directory
 from .stored_run import RunTable, StoredRun
 from .tracker import Tracker
 
@@ -112,7 +113,7 @@ def experiments(*, removed: bool = False, store: str | PathLike[str] | None = No
 
 def _open_tracker(store: str | PathLike[str] | None) -> Tracker:
     """Return this process's tracker for where it stands, kept open: runs handed out go on reading through it."""
-    key = (Path.cwd(), None if store is None else str(store))
+    key = (get_current_directory(), None if store is None else str(store))
     tracker = _trackers.get(key)
     if tracker is None:
         if not _trackers:

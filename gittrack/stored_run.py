@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, overload
 
 from .canonical import format_time, spell_float
 from .errors import NotFound
-from .model import Failure, Input, MetricSummary, Pointer, Scalar, Snapshot, SourceLink, Status
+from .model import Failure, Input, MetricSummary, Pointer, Run, Scalar, Snapshot, SourceLink, Status
 from .snapshot import run_record, summary_record
 
 if TYPE_CHECKING:
@@ -142,6 +143,10 @@ class StoredRun:
         """When the run was marked removed, in UTC microseconds, or None."""
         return self.snapshot.run.removed
 
+    def with_run(self, run: Run) -> StoredRun:
+        """Return the same run with other facts, such as an edit that waits in its journal."""
+        return StoredRun(replace(self.snapshot, run=run), self._reader, commit=self.commit, live=self.live)
+
     def series(self, metric: str | None = None) -> pa.Table:
         """Return a metric's points as a table of step int64, timestamp (us, UTC) and value float64, sorted.
 
@@ -168,7 +173,7 @@ class StoredRun:
             raise NotFound(
                 f"the content of artifact {path!r:.200} ({pointer.size} bytes, sha256 {pointer.oid[:12]}…) is not on "
                 "this machine",
-                hint="git lfs fetch --all",
+                hint=f"git lfs fetch origin gittrack/{self.experiment}",
             )
         return file
 

@@ -20,10 +20,11 @@ from .draft import attributes_event, merge_tags, tags_event
 from .errors import Conflict, GittrackError, InvalidInput, NotFound, StoreFailed
 from .git import Git, find_git
 from .history import Branch, History, Revision
-from .journal import JournalWriter, list_journals, remove_unfinished
+from .journal import JournalWriter, is_live, list_journals, remove_unfinished
+from .labels import check_note, check_tag_changes, make_tags
 from .model import Experiment, Run, Snapshot, SourceLink
 from .readers import CommitReader, load_live_run
-from .repository import Repository, find_repository, get_repository, read_config
+from .repository import Repository, find_repository, get_current_directory, get_repository, read_config
 from .revision import Stamp, append_experiment, append_run, stage_snapshot
 from .settings import Settings, load_settings
 from .source import copy_source
@@ -70,7 +71,7 @@ class Tracker:
         `store` names another repository that holds the runs; the setting `gittrack.store` does so otherwise. With
         `recover`, journals of dead processes are committed first. Raises NotFound outside of any repository.
         """
-        directory = Path.cwd() if directory is None else directory
+        directory = get_current_directory() if directory is None else directory
         code = find_repository(directory)
         settings = load_settings(code, environ=os.environ, directory=directory)
         chosen = settings.store if store is None else directory / Path(store).expanduser()
@@ -157,17 +158,30 @@ class Tracker:
         A tag whose value is None is taken off. `removed` marks the run removed now, or restores it; nothing is
         deleted. Atomic: the change is on disk when this returns.
         """
-        for key in tags or {}:
-            layout.check_key(key, kind="tag")
+        changes = check_tag_changes(tags or {})
         if name is not None:
-            layout.check_key(name, kind="run")
-        found = self.get_run(ref)
+            layout.check_run_name(name)
+        if note is not None:
+            check_note(note)
         now = time_ns() // 1000
-        changed = _change_run(found.snapshot.run, name=name, note=note, tags=tags, removed=removed, now=now)
-        if found.live:
-            self._edit_live(changed, tags or {})
-        elif changed != found.snapshot.run:
-            self._write_revision(found, changed, now)
+
+        def change(run: Run) -> Run:
+            return replace(
+                run,
+                name=run.name if name is None else name,
+                note=run.note if note is None else note,
+                tags=merge_tags(run.tags, changes),
+                removed=_change_removed(run.removed, removed, now),
+            )
+
+        found = self.get_run(ref)
+        if self._edit_journal(found.id, change(found.snapshot.run), changes):
+            edited = self.get_run(found.id)
+            return edited if edited.live else edited.with_run(change(edited.snapshot.run))
+        with self.store.lock():
+            found = self.get_run(found.id)  # as it stands now that nobody else can change it
+            if change(found.snapshot.run) != found.snapshot.run:
+                self._write_revision(found, change(found.snapshot.run), now)
         return self.get_run(found.id)
 
     def list_experiments(self, *, removed: bool = False) -> list[Experiment]:
@@ -198,12 +212,14 @@ class Tracker:
         """Create an experiment and return it; raises Conflict where one with the same slug exists."""
         slug = layout.make_slug(name)
         layout.check_key(name, kind="experiment")
+        check_note(description)
+        labels = make_tags(tags or {})
         now = time_ns() // 1000
 
         def make(known: Experiment | None) -> Experiment:
             if known is not None:
                 raise Conflict(f"experiment {known.name!r} exists already", hint=f"gittrack experiment show {slug}")
-            return Experiment(slug, name, description=description, tags=dict(tags or {}), created=now)
+            return Experiment(slug, name, description=description, tags=labels, created=now)
 
         return append_experiment(self.history, slug, self.make_stamp(now), change=make)
 
@@ -219,6 +235,9 @@ class Tracker:
         """Change what is said about an experiment and return it. Its slug, and so its branch, stays as it is."""
         if new_name is not None:
             layout.check_key(new_name, kind="experiment")
+        if description is not None:
+            check_note(description)
+        changes = check_tag_changes(tags or {})
         slug = self.get_experiment(name).slug
         now = time_ns() // 1000
 
@@ -229,7 +248,7 @@ class Tracker:
                 revision=known.revision + 1,
                 name=known.name if new_name is None else new_name,
                 description=known.description if description is None else description,
-                tags=merge_tags(known.tags, tags or {}),
+                tags=merge_tags(known.tags, changes),
                 removed=_change_removed(known.removed, removed, now),
             )
 
@@ -319,14 +338,30 @@ class Tracker:
             snapshot = self._snapshots[commit.id] = self.history.load_snapshot(commit)
         return StoredRun(snapshot, CommitReader(self.history, self.content, commit), commit=commit.id)
 
-    def _edit_live(self, changed: Run, tags: Mapping[str, str | None]) -> None:
-        journal = JournalWriter.join(self.repository, changed.id)
+    def _edit_journal(self, run_id: str, changed: Run, tags: Mapping[str, str | None]) -> bool:
+        """Write a change into the journal of a run that a process still holds; tell whether there is such a journal.
+
+        A dead process's journal is committed first, so that the change comes after what it says.
+        """
+        directory = layout.journal_directory(self.repository.common_directory, run_id)
+        if not directory.exists():
+            return False
+        if not is_live(directory):
+            self.recover()
+            return False
+        try:
+            journal = JournalWriter.join(self.repository, run_id)
+        except NotFound:
+            return False
         try:
             journal.append(attributes_event(name=changed.name, note=changed.note, removed=changed.removed))
             if tags:
                 journal.append(tags_event(tags))
         finally:
             journal.close()
+        if not is_live(directory):
+            self.recover()
+        return True
 
     def _write_revision(self, found: StoredRun, changed: Run, now: int) -> None:
         commit = self.store.get_commit(found.commit or "")
@@ -369,24 +404,6 @@ def _candidate(entry: Revision) -> Candidate:
 
 def _live_candidate(run: StoredRun) -> Candidate:
     return Candidate(run.id, run.name, run.experiment, run.started, run.removed is not None, run.commit)
-
-
-def _change_run(
-    run: Run,
-    *,
-    name: str | None,
-    note: str | None,
-    tags: Mapping[str, str | None] | None,
-    removed: bool | None,
-    now: int,
-) -> Run:
-    return replace(
-        run,
-        name=run.name if name is None else name,
-        note=run.note if note is None else note,
-        tags=merge_tags(run.tags, tags or {}),
-        removed=_change_removed(run.removed, removed, now),
-    )
 
 
 def _change_removed(known: int | None, removed: bool | None, now: int) -> int | None:

@@ -27,6 +27,7 @@ LAYERS: dict[str, int] = {
     "series": 1,
     "draft": 1,
     "params": 1,
+    "labels": 1,
     "names": 1,
     "secret": 1,
     "address": 1,
@@ -60,6 +61,8 @@ LAYERS: dict[str, int] = {
     "tracker": 4,
     # a live run
     "recording": 5,
+    "place": 5,
+    "sink": 5,
     "recorder": 5,
     # the public API
     "__init__": 6,
@@ -109,6 +112,8 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("readers", "stored_run"),
     ("revision", "history"),
     ("recorder", "recording"),
+    ("recorder", "place"),
+    ("recording", "sink"),
     ("__init__", "shortcuts"),
     ("__main__", "cli"),
 }
@@ -144,7 +149,7 @@ OWNERS: dict[str, set[str]] = {
 # Never imported, wherever: its fetch starts a gc and its pack_refs loses commits under concurrency.
 BANNED_IMPORTS = {"dulwich.porcelain"}
 
-ENVIRONMENT_READERS = {"git", "repository", "tracker", "recorder", "cli/terminal", "cli/process"}
+ENVIRONMENT_READERS = {"git", "repository", "tracker", "recorder", "place", "cli/terminal", "cli/process"}
 
 # What a pure module (layers 0 and 1) must not reach for: files, clocks, chance, processes, the network.
 PURE_PARTS_OF_OS = {"PathLike", "fspath"}

@@ -20,7 +20,8 @@ from .. import layout
 from ..errors import Conflict, GittrackError, InvalidInput, NotFound, Unsupported
 from ..model import Scalar, Status
 from ..params import flatten_params
-from ..recorder import find_place, start_run
+from ..place import find_place
+from ..recorder import start_run
 from ..recording import ActiveRun
 from .amounts import format_duration
 from .command import Command, complete_experiment, pass_session

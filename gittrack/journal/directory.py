@@ -94,7 +94,7 @@ def remove_unfinished(common_directory: Path, *, before: float) -> None:
 
 def delete_journal(directory: Path) -> None:
     """Delete a journal: at once for whoever looks for it, then file by file. Safe to repeat."""
-    deleted = directory.with_name(f"{_DELETED_PREFIX}{directory.name}")
+    deleted = directory.with_name(f"{_DELETED_PREFIX}{directory.name}-{os.urandom(4).hex()}")
     with suppress(FileNotFoundError):
         directory.rename(deleted)
     shutil.rmtree(deleted, ignore_errors=True)

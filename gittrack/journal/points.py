@@ -129,7 +129,7 @@ class PointsWriter:
         try:
             key_set = self._key_sets[tuple(metrics)]
         except (KeyError, TypeError):
-            if not metrics:
+            if isinstance(metrics, Mapping) and not metrics:
                 return
             key_set = self._add_key_set(metrics)
         self._append(key_set, metrics.values(), step, timestamp)

@@ -48,7 +48,7 @@ class JournalWriter:
         It appears under its name whole: locked, and with its first events. Nobody can take it for a dead one meanwhile.
         """
         directory = layout.journal_directory(repository.common_directory, run_id)
-        making = directory.with_name(UNFINISHED_PREFIX + run_id)
+        making = directory.with_name(f"{UNFINISHED_PREFIX}{run_id}-{uuid.uuid4().hex[:8]}")
         making.mkdir(parents=True, mode=0o700)
         try:
             lock = RunLock.hold_shared(making / LOCK_FILE)
