@@ -63,6 +63,10 @@ class Draft:
         if event["kind"] not in ("keys", "commit"):
             self.records += 1
 
+    def has_keys(self, file: str, number: int) -> bool:
+        """Tell whether the metric names of a points file's key set are known."""
+        return number in self._key_sets.get(file, {})
+
     def get_keys(self, file: str, number: int) -> tuple[str, ...]:
         """Return the metric names of a points file's key set; raises Corrupt where the event naming them is lost."""
         try:

@@ -48,9 +48,10 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.parametrize("moment", ["gather_tables", "stage_snapshot", "append_run"])
 @pytest.mark.parametrize("what", ["everything", "tags only"])
 def test_what_a_joiner_writes_while_the_owner_commits_is_kept(
-    repo: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    repo: Path, monkeypatch: pytest.MonkeyPatch, what: str, moment: str
 ) -> None:
     owner = gittrack.start_run()
     owner.log({"x": 1.0})
@@ -58,14 +59,14 @@ def test_what_a_joiner_writes_while_the_owner_commits_is_kept(
     child = start(code, RUN=owner.id)
     assert child.stdout is not None
     assert child.stdout.readline() == "in\n"
-    stage = checkpoint.stage_snapshot
+    step = getattr(checkpoint, moment)
 
-    def stage_while_the_joiner_writes(*args: object, **named: object) -> object:
-        monkeypatch.setattr(checkpoint, "stage_snapshot", stage)
+    def take_the_step_while_the_joiner_writes(*args: object, **named: object) -> object:
+        monkeypatch.setattr(checkpoint, moment, step)
         assert tell(child) == "left\n"
-        return stage(*args, **named)  # type: ignore[arg-type]
+        return step(*args, **named)
 
-    monkeypatch.setattr(checkpoint, "stage_snapshot", stage_while_the_joiner_writes)
+    monkeypatch.setattr(checkpoint, moment, take_the_step_while_the_joiner_writes)
     owner.end()
     child.communicate("\n", timeout=30)
     found = gittrack.get_run(owner.id)

@@ -7,7 +7,6 @@ those, `events`, `points` and `lock` each own one kind of file. Knows nothing of
 from __future__ import annotations
 
 from .directory import (
-    EVENTS_FILE,
     LOCK_FILE,
     delete_journal,
     find_last_write,
@@ -18,7 +17,7 @@ from .directory import (
     remove_unfinished,
     sync_points,
 )
-from .events import EventLog
+from .events import EVENTS_FILE, EventLog
 from .lock import RunLock
 from .tables import gather_tables
 from .writer import JournalWriter

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from .. import layout
 from ..draft import Draft, fold_events, incomplete_event
-from .events import read_events
+from .events import EVENTS_FILE, read_events
 from .lock import is_live as is_lock_held
 from .points import read_points
 from .tables import list_points_files
 
 LOCK_FILE = "lock"
 COMMIT_LOCK_FILE = "commit"
-EVENTS_FILE = "events.jsonl"
 UNFINISHED_PREFIX = ".new-"
 _DELETED_PREFIX = ".old-"
 

@@ -26,6 +26,8 @@ from .lock import wait_for_flock
 
 Event = dict[str, Any]
 
+EVENTS_FILE = "events.jsonl"
+
 _T = TypeVar("_T")
 
 _PATIENCE = 10.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..draft import Draft, incomplete_event
 from ..errors import Corrupt
 from ..series import MAX_PART_POINTS, Columns, build_table
+from .events import EVENTS_FILE, read_events
 from .points import Rows, read_points
 
 if TYPE_CHECKING:
@@ -48,16 +49,18 @@ def gather_tables(
             if batch.skipped:
                 draft.apply(incomplete_event(f"{batch.skipped} damaged bytes were passed over in {file.name}"))
             for rows in batch.rows:
-                _add_rows(columns, draft, file.name, rows)
+                _add_rows(columns, draft, file, rows)
     if columns:
         yield build_table(columns), dict(reached)
 
 
-def _add_rows(columns: dict[str, Columns], draft: Draft, file: str, rows: Rows) -> None:
+def _add_rows(columns: dict[str, Columns], draft: Draft, file: Path, rows: Rows) -> None:
     try:
-        names = draft.get_keys(file, rows.key_set)
+        if not draft.has_keys(file.name, rows.key_set):
+            _learn_keys(file.parent, draft)
+        names = draft.get_keys(file.name, rows.key_set)
         if len(names) != rows.width:
-            raise Corrupt(f"key set {rows.key_set} of {file} has {len(names)} names for {rows.width} values")
+            raise Corrupt(f"key set {rows.key_set} of {file.name} has {len(names)} names for {rows.width} values")
     except Corrupt as error:
         draft.apply(incomplete_event(error.message))
         return
@@ -66,3 +69,10 @@ def _add_rows(columns: dict[str, Columns], draft: Draft, file: str, rows: Rows) 
         known.steps.extend(rows.steps)
         known.timestamps.extend(rows.timestamps)
         known.values.extend(rows.values[position :: rows.width])
+
+
+def _learn_keys(directory: Path, draft: Draft) -> None:
+    """Take in the key sets that were named since the draft was read: another process may have begun to record since."""
+    for event in read_events(directory / EVENTS_FILE)[0]:
+        if event.get("kind") == "keys":
+            draft.apply(event)

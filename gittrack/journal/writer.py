@@ -17,8 +17,8 @@ from ..content import ContentStore
 from ..draft import Draft, Event, fold_events, keys_event
 from ..errors import NotFound
 from ..repository import Repository
-from .directory import COMMIT_LOCK_FILE, EVENTS_FILE, LOCK_FILE, UNFINISHED_PREFIX, delete_journal
-from .events import EventLog
+from .directory import COMMIT_LOCK_FILE, LOCK_FILE, UNFINISHED_PREFIX, delete_journal
+from .events import EVENTS_FILE, EventLog
 from .lock import RunLock, hold
 from .points import PointsWriter
 from .tables import POINTS_SUFFIX
