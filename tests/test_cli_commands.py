@@ -55,6 +55,7 @@ def test_ls_narrows_sorts_and_limits(runs: dict[str, str]) -> None:
     assert names("--sort", "loss") == [runs["slow"], runs["base"], runs["wild"]]
     assert names("--sort", "-params.lr", "-n", "1") == [runs["wild"]]
     assert names("-n", "2") == [runs["wild"], runs["slow"]]
+    assert read("ls", "--sort", "loss").lines[0].split()[-3:] == ["lr", "auc", "loss"]
     assert read("ls", "--columns", "name,lr,tags.kind", "--sort", "lr", "-n", "1").lines == [
         f"{'NAME':<{len(runs['slow'])}}  {'lr':>5}  kind",
         f"{runs['slow']}  0.001  slow",

@@ -149,7 +149,12 @@ def choose_columns(runs: Sequence[StoredRun], *, with_experiment: bool, first: S
     metrics = rank_metrics([run.summary for run in runs])
     chosen = [f"params.{name}" for name in params[:MAX_CHOSEN_PARAMS]]
     chosen += [f"metrics.{name}" for name in metrics[:MAX_CHOSEN_METRICS]]
-    wanted = [key for key in first if key not in ATTRIBUTES and key not in chosen]
+    chosen_names = set(chosen)
+    wanted = [
+        key
+        for key in first
+        if key not in ATTRIBUTES and chosen_names.isdisjoint((key, f"params.{key}", f"metrics.{key}"))
+    ]
     experiment = ["experiment"] if with_experiment else []
     extra = [key for key in first if key in ATTRIBUTES]
     columns = ["id", "name", *experiment, "status", "started", "duration", *extra, *chosen, *wanted]
