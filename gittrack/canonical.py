@@ -110,3 +110,15 @@ def parse_time(text: object, *, where: str) -> int:
     except ValueError:
         raise Corrupt(f"{where}: not a UTC time: {text!r:.60}") from None
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def read_timestamp(timestamp: object) -> int:
+    """Return UTC microseconds for what a caller gives as a time: those, or an aware datetime; else InvalidInput."""
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise InvalidInput(f"a timestamp needs a time zone: {timestamp!r}", hint="datetime.now(timezone.utc)")
+        delta = timestamp - _EPOCH
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int):
+        raise InvalidInput(f"a timestamp is UTC microseconds (int) or an aware datetime, not {timestamp!r:.60}")
+    return timestamp

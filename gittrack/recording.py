@@ -11,14 +11,15 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timezone
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, SupportsFloat
 
 from . import attachment, checkpoint, layout
+from .canonical import read_timestamp
 from .draft import (
     artifact_event,
     attributes_event,
@@ -101,7 +102,7 @@ class ActiveRun:
         empty or with control characters; Conflict after the run's end.
         """
         try:
-            self._sink.log(metrics, step, timestamp if timestamp is None else _microseconds(timestamp))
+            self._sink.log(metrics, step, timestamp if timestamp is None else read_timestamp(timestamp))
         except OSError as error:
             self.report_fault("metrics", error)
         except (TypeError, AttributeError):
@@ -124,7 +125,7 @@ class ActiveRun:
     ) -> None:
         """Record one point of one metric, as `log` does."""
         try:
-            self._sink.log_one(key, value, step, timestamp if timestamp is None else _microseconds(timestamp))
+            self._sink.log_one(key, value, step, timestamp if timestamp is None else read_timestamp(timestamp))
         except OSError as error:
             self.report_fault("metrics", error)
 
@@ -443,14 +444,3 @@ def _final_status(status: str | Status) -> Status:
         return known[str(status).upper()]
     except KeyError:
         raise InvalidInput(f"a run ends FINISHED, FAILED or KILLED, not {status!r:.60}") from None
-
-
-def _microseconds(timestamp: Any) -> int:
-    if isinstance(timestamp, datetime):
-        if timestamp.tzinfo is None:
-            raise InvalidInput(f"a timestamp needs a time zone: {timestamp!r}", hint="datetime.now(timezone.utc)")
-        delta = timestamp - datetime(1970, 1, 1, tzinfo=timezone.utc)
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-    if isinstance(timestamp, bool) or not isinstance(timestamp, int):
-        raise InvalidInput(f"a timestamp is UTC microseconds (int) or an aware datetime, not {timestamp!r:.60}")
-    return timestamp
