@@ -149,17 +149,38 @@ def read_config(repository: Repository | None) -> GitConfig:
     return _read_config(None) if repository is None else repository.whole_config
 
 
+# What git answered last, and the state of the files it answered from: a sweep in one process asks for each of its runs.
+_last_answer: tuple[object, GitConfig] | None = None
+
+
 def _read_config(repository: Repository | None) -> GitConfig:
-    if gitconfig.is_git_installed():
-        return gitconfig.ask_git(Git(repository.directory if repository else Path(os.path.abspath(os.sep))))
+    global _last_answer
     files = gitconfig.find_user_files(os.environ)
     if repository:
         files.append(repository.common_directory / "config")
         if "worktreeconfig" in repository.extensions:
             files.append(repository.git_directory / "config.worktree")
+    if gitconfig.is_git_installed():
+        settings = tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("GIT_CONFIG")))
+        state = (repository and repository.directory, os.environ.get("HOME"), settings, tuple(map(_find_state, files)))
+        if _last_answer is not None and _last_answer[0] == state:
+            return _last_answer[1]
+        config = gitconfig.ask_git(Git(repository.directory if repository else Path(os.path.abspath(os.sep))))
+        # Included files are not watched, so an answer that they may have a part in is not kept.
+        includes = any(key.startswith(("include.", "includeif.")) for key in config.values)
+        _last_answer = None if includes else (state, config)
+        return config
     stored = gitconfig.read_files(files)
     entries = [(key, value) for key, values in stored.values.items() for value in values]
     return gitconfig.collect([*entries, *gitconfig.read_environment(os.environ)])
+
+
+def _find_state(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return str(file), found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def find_ident(config: GitConfig, environment: Mapping[str, str] = os.environ) -> Ident:
