@@ -172,7 +172,7 @@ class ActiveRun:
         """
         file = Path(path)
         if file.is_dir() and not file.is_symlink():
-            self.log_artifacts(file, _join(directory, name or file.resolve().name))
+            self.log_artifacts(file, layout.artifact_name(name or file.resolve().name, directory))
             return
         self._keep_file(file, layout.artifact_name(name or file.name, directory))
 
@@ -431,11 +431,6 @@ def _spell_error(error: BaseException) -> str:
         return str(error)
     except Exception:
         return f"(a {type(error).__name__} that cannot be written as text)"
-
-
-def _join(directory: str | PathLike[str] | None, name: str) -> str:
-    above = "" if directory is None else str(directory).strip("/")
-    return f"{above}/{name}" if above not in ("", ".") else name
 
 
 def _final_status(status: str | Status) -> Status:

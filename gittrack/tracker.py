@@ -105,7 +105,7 @@ class Tracker:
         candidates = {run_id: _candidate(entry) for run_id, entry in revisions.items()}
         candidates.update((run.id, _live_candidate(run)) for run in live)
         chosen = choose_run(ref, list(candidates.values())).id
-        return next((run for run in live if run.id == chosen), None) or self._load(revisions[chosen])
+        return next((run for run in live if run.id == chosen), None) or self._load(revisions[chosen].commit)
 
     def list_runs(self, experiment: str | None = None, *, removed: bool = False, limit: int | None = None) -> RunTable:
         """Return the runs of an experiment, or of all, newest start first; live runs are among them as RUNNING.
@@ -122,7 +122,7 @@ class Tracker:
             if entry.trailers.run_id not in live and (removed or not entry.trailers.removed)
         ]
         entries: list[tuple[int, str, Callable[[], StoredRun]]] = [
-            (entry.trailers.started, entry.trailers.run_id, lambda entry=entry: self._load(entry))  # type: ignore[misc]
+            (entry.trailers.started, entry.trailers.run_id, lambda entry=entry: self._load(entry.commit))  # type: ignore[misc]
             for entry in revisions
         ]
         entries += [(run.started, run.id, lambda run=run: run) for run in live.values()]  # type: ignore[misc]
@@ -141,7 +141,7 @@ class Tracker:
         """Return every visible revision of a run (a whole id), the one that speaks for it first."""
         for branch in self.history.list_branches():
             if any(entry.trailers.run_id == run_id for entry in branch.revisions):
-                return [self._load(entry) for entry in self.history.list_run_revisions(branch.slug, run_id)]
+                return [self._load(entry.commit) for entry in self.history.list_run_revisions(branch.slug, run_id)]
         raise NotFound(f"no run {run_id!r:.100}", hint="gittrack ls")
 
     def edit_run(
@@ -303,7 +303,7 @@ class Tracker:
                 self.damaged.append(error)
                 continue
             if commit is not None:
-                found.append(self._load_commit(commit))
+                found.append(self._load(commit))
         self.recovered += found
         return found
 
@@ -329,10 +329,7 @@ class Tracker:
                 runs.append(run)
         return runs
 
-    def _load(self, entry: Revision) -> StoredRun:
-        return self._load_commit(entry.commit)
-
-    def _load_commit(self, commit: Commit) -> StoredRun:
+    def _load(self, commit: Commit) -> StoredRun:
         snapshot = self._snapshots.get(commit.id)
         if snapshot is None:
             snapshot = self._snapshots[commit.id] = self.history.load_snapshot(commit)
