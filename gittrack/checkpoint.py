@@ -47,7 +47,6 @@ class Previous:
 
     commit: Commit
     revision: int
-    parts: Mapping[str, TreeEntry]
     offsets: Mapping[str, int]
     intent: Intent | None = None
     summaries: SummaryBuilder | None = None
@@ -71,10 +70,10 @@ def find_previous(history: History, draft: Draft) -> Previous | None:
 def _load_previous(history: History, commit: Commit, *, intent: Intent | None) -> Previous:
     snapshot = history.load_snapshot(commit)
     offsets = intent.offsets if intent else {}
-    return Previous(commit, snapshot.run.revision, history.find_parts(commit), offsets, intent)
+    return Previous(commit, snapshot.run.revision, offsets, intent)
 
 
-def build_summaries(store: Store, previous: Previous | None) -> SummaryBuilder:
+def build_summaries(history: History, previous: Previous | None) -> SummaryBuilder:
     """Return the summaries of all points that a revision holds, ready for more.
 
     A process that checkpoints keeps them; one that takes a run over reads the earlier parts once.
@@ -82,7 +81,7 @@ def build_summaries(store: Store, previous: Previous | None) -> SummaryBuilder:
     if previous is not None and previous.summaries is not None:
         return previous.summaries
     builder = SummaryBuilder()
-    for table in read_parts(store, previous.parts if previous else {}, metric=None):
+    for table in read_parts(history.store, history.find_parts(previous.commit) if previous else {}, metric=None):
         builder.add(table)
     return builder
 
@@ -107,8 +106,8 @@ def commit_draft(
     Only points that no earlier revision holds are written. The intent is on disk before the branch moves, so that a
     crash between the two is told from one before.
     """
-    parts: dict[str, bytes | TreeEntry] = dict(previous.parts) if previous else {}
-    summaries = build_summaries(history.store, previous)
+    parts: dict[str, bytes | TreeEntry] = dict(history.find_parts(previous.commit)) if previous else {}
+    summaries = build_summaries(history, previous)
     offsets = dict(previous.offsets) if previous else {}
     for table, reached in gather_tables(directory, draft, offsets=offsets):
         for part in encode_parts(table):
@@ -125,7 +124,7 @@ def commit_draft(
     log.append(commit_event(intent := Intent(revision, staged.tree, offsets, records)))
     log.sync()
     commit = append_run(history, staged, stamp, experiment_name=draft.experiment_name)
-    return Previous(commit, revision, history.find_parts(commit), offsets, intent, summaries)
+    return Previous(commit, revision, offsets, intent, summaries)
 
 
 def is_settled(history: History, directory: Path, draft: Draft, previous: Previous | None) -> bool:

@@ -65,7 +65,17 @@ class GitFailed(StoreFailed):
 
 def find_git() -> str | None:
     """Return the path of the git program, or None where none is installed."""
-    return shutil.which("git")
+    path = os.environ.get("PATH")
+    found = _found.get(path)
+    if found is None or not os.access(found, os.X_OK):  # it may have been moved since
+        found = shutil.which("git", path=path)
+        if found is not None and os.path.isabs(found):
+            _found[path] = found
+    return found
+
+
+# Where git was found, by the PATH it was looked for on: to look costs as much as what some commands do.
+_found: dict[str | None, str] = {}
 
 
 class Git:

@@ -65,12 +65,24 @@ def close_trackers() -> None:
     _trackers.clear()
 
 
+def find_code() -> tuple[Path, Repository | None]:
+    """Return the directory this process works in, and the repository of the code there, if any."""
+    directory = get_current_directory()
+    return directory, find_repository(directory)
+
+
 def find_place(store: str | Path | None = None) -> Place:
     """Return where a run started here and now is recorded; raises NotFound outside of any repository."""
-    directory = get_current_directory()
-    code = find_repository(directory)
+    directory, code = find_code()
+    return choose_place(directory, code, store=store)
+
+
+def choose_place(directory: Path, code: Repository | None, *, store: str | Path | None) -> Place:
+    """Return where a run of the code in directory is recorded; raises NotFound where that is no repository."""
     settings = load_settings(code, environ=os.environ, directory=directory)
     chosen = settings.store if store is None else directory / Path(store).expanduser()
+    if chosen is None and code is not None:
+        return Place(directory, code, code, settings)
     return Place(directory, code, get_repository(chosen or directory), settings)
 
 

@@ -56,7 +56,7 @@ class JournalReader:
 
     def read_points(self, metric: str | None) -> pa.Table:
         """Return the points of one metric, or of all, as the journal stood when it was read."""
-        parts = self._previous.parts if self._previous else {}
+        parts = self._history.find_parts(self._previous.commit) if self._previous else {}
         tables = list(read_parts(self._history.store, parts, metric=metric))
         merged = merge_tables([*tables, *self._gather()])
         return merged if metric is None else select_series(merged, metric)
@@ -76,7 +76,7 @@ class JournalReader:
 
     def load(self) -> StoredRun:
         """Return the live run as it stands now, its metrics' summaries up to date."""
-        summaries = build_summaries(self._history.store, self._previous)
+        summaries = build_summaries(self._history, self._previous)
         for table in self._gather():
             summaries.add(table)
         snapshot = replace(self._draft.snapshot(), summary=summaries.build())

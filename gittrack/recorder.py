@@ -19,11 +19,10 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time_ns
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from . import layout
 from .draft import describe_base, environment_event, start_event
@@ -35,13 +34,11 @@ from .labels import check_note, make_tags
 from .model import Run, Snapshot, SourceLink, Status
 from .names import make_name
 from .params import flatten_params
-from .place import Place, close_trackers, find_place, forget_trackers
+from .place import Place, choose_place, close_trackers, find_code, find_place, forget_trackers
 from .recording import ActiveRun, TrackingWarning
 from .scrub import Scrubber
-from .source import begin_capture
-
-if TYPE_CHECKING:
-    pass
+from .settings import RUN_ID_VARIABLE
+from .source import Capture
 
 _active: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gittrack_active_runs", default=())
 _open: list[ActiveRun] = []
@@ -83,7 +80,6 @@ def start_run(
     current = own[-1] if own else active_run() if nested else None
     if own and not nested:
         raise Conflict(f"run {own[-1].name} is still active", hint="gittrack.end_run()  # or start_run(…, nested=True)")
-    place = find_place(store)
     first_params = flatten_params(params) if params is not None else {}
     first_tags = make_tags(tags) if tags is not None else {}
     if name is not None:
@@ -92,30 +88,30 @@ def start_run(
         check_note(note)
     wanted = None if run_id is None else str(getattr(run_id, "hex", run_id))
     parent = None if parent is None else str(getattr(parent, "id", getattr(parent, "hex", parent)))
-    if wanted is None and place.settings.run_id and current is None:
-        if place.settings.run_id not in _joined:
-            wanted = place.settings.run_id
-        elif parent is None:
-            parent = place.settings.run_id
-    scrubber = Scrubber(os.environ)
-    try:
-        run = _open_run(
-            place,
-            scrubber,
-            experiment=experiment,
-            name=name,
-            wanted=wanted,
-            required=run_id is not None,
-            parent=current.id if parent is None and current is not None else parent,
-            command=command,
-        )
-    except (OSError, StoreFailed) as error:
-        warnings.warn(
-            f"gittrack could not start a run: {error}. Training goes on, and nothing of it is recorded.",
-            TrackingWarning,
-            stacklevel=2,
-        )
-        run = _make_untracked(place, scrubber, experiment=experiment, name=name)
+    directory, code = find_code()
+    with Capture(code, directory) as capture:
+        if wanted is None and RUN_ID_VARIABLE not in os.environ:
+            capture.begin()  # git looks through the working tree while all else is found out
+        start = _Start(choose_place(directory, code, store=store), Scrubber(os.environ), capture, command)
+        outer = start.place.settings.run_id
+        if wanted is None and outer and current is None:
+            if outer not in _joined:
+                wanted = outer
+            elif parent is None:
+                parent = outer
+        if parent is None and current is not None:
+            parent = current.id
+        try:
+            run = _open_run(
+                start, experiment=experiment, name=name, wanted=wanted, required=run_id is not None, parent=parent
+            )
+        except (OSError, StoreFailed) as error:
+            warnings.warn(
+                f"gittrack could not start a run: {error}. Training goes on, and nothing of it is recorded.",
+                TrackingWarning,
+                stacklevel=2,
+            )
+            run = _make_untracked(start, experiment=experiment, name=name)
     if run_id is None and wanted is not None:
         _joined.add(wanted)
     _activate(run)
@@ -168,17 +164,26 @@ def end_run(status: str | Status = Status.FINISHED) -> None:
         run.end(status)
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What a run starts with: where it is recorded, the scrubber, its code, and the command to name (None: ours)."""
+
+    place: Place
+    scrubber: Scrubber
+    capture: Capture
+    command: Sequence[str] | None
+
+
 def _open_run(
-    place: Place,
-    scrubber: Scrubber,
+    start: _Start,
     *,
     experiment: str | None,
     name: str | None,
     wanted: str | None,
     required: bool,
     parent: str | None,
-    command: Sequence[str] | None,
 ) -> ActiveRun:
+    place = start.place
     common = place.repository.common_directory
     if has_dead_journals(common):
         with place.open_tracker() as tracker:
@@ -186,7 +191,7 @@ def _open_run(
     if wanted is not None:
         for attempt in range(_OPEN_ATTEMPTS):
             try:
-                reopened = _reopen_run(place, scrubber, wanted, required=required, command=command)
+                reopened = _reopen_run(start, wanted, required=required)
             except _Overtaken:  # another process resumed or ended the run meanwhile: look again
                 time.sleep(_chance.uniform(0, 0.02 * (attempt + 1)))
                 continue
@@ -206,17 +211,16 @@ def _open_run(
         started=time_ns() // 1000,
         parent=None if parent is None else _resolve_parent(place, parent),
     )
-    return _record(place, scrubber, run, command=command, experiment_name=display)
+    return _record(start, run, experiment_name=display)
 
 
 class _Overtaken(Exception):
     """What was read of a run was no longer so when it was to be resumed."""
 
 
-def _reopen_run(
-    place: Place, scrubber: Scrubber, wanted: str, *, required: bool, command: Sequence[str] | None
-) -> ActiveRun | None:
+def _reopen_run(start: _Start, wanted: str, *, required: bool) -> ActiveRun | None:
     """Join the run where a process records it, else resume it; None where there is none and none is required."""
+    place, scrubber = start.place, start.scrubber
     common = place.repository.common_directory
     if layout.is_run_id(wanted) and is_live(layout.journal_directory(common, wanted)):
         return _join_as_program(place, wanted, scrubber, ended=not required)
@@ -233,7 +237,7 @@ def _reopen_run(
             found.snapshot.run, status=Status.RUNNING, ended=None, failure=None, exit_code=None, removed=None
         )
         try:
-            run = _record(place, scrubber, resumed, command=command, base=found.snapshot, commit=found.commit)
+            run = _record(start, resumed, base=found.snapshot, commit=found.commit)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 raise _Overtaken from None
@@ -247,25 +251,15 @@ def _reopen_run(
 
 
 def _record(
-    place: Place,
-    scrubber: Scrubber,
-    run: Run,
-    *,
-    command: Sequence[str] | None,
-    experiment_name: str = "",
-    base: Snapshot | None = None,
-    commit: str | None = None,
+    start: _Start, run: Run, *, experiment_name: str = "", base: Snapshot | None = None, commit: str | None = None
 ) -> ActiveRun:
-    """Open a run's journal. The source is captured meanwhile, in git's own process."""
-    capture = begin_capture(place.code, place.directory, settings=place.settings, scrubber=scrubber)
-    try:
-        environment = capture_environment()
-        words = scrubber.argv(own_command() if command is None else command)
-        run = replace(run, user=place.identity.name, host=socket.gethostname(), command=words)
-    except BaseException:
-        capture.cancel()
-        raise
-    run = replace(run, source=capture.finish())
+    """Open a run's journal."""
+    place, scrubber, capture = start.place, start.scrubber, start.capture
+    capture.begin()
+    environment = capture_environment()
+    words = scrubber.argv(own_command() if start.command is None else start.command)
+    run = replace(run, user=place.identity.name, host=socket.gethostname(), command=words)
+    run = replace(run, source=capture.finish(settings=place.settings, scrubber=scrubber))
     problem = capture.problem if find_git() is not None else None
     try:
         run = replace(run, source=_complete_source(place, run.source))
@@ -350,7 +344,8 @@ def _make_active(place: Place, scrubber: Scrubber, journal: JournalWriter, *, ow
     )
 
 
-def _make_untracked(place: Place, scrubber: Scrubber, *, experiment: str | None, name: str | None) -> ActiveRun:
+def _make_untracked(start: _Start, *, experiment: str | None, name: str | None) -> ActiveRun:
+    place = start.place
     run_id = uuid.uuid4().hex
     return ActiveRun(
         None,
@@ -358,7 +353,7 @@ def _make_untracked(place: Place, scrubber: Scrubber, *, experiment: str | None,
         name=name or make_name(run_id),
         experiment=layout.make_slug(experiment or place.settings.experiment),
         owner=True,
-        scrubber=scrubber,
+        scrubber=start.scrubber,
         open_tracker=place.open_tracker,
         on_end=_deactivate,
     )

@@ -161,7 +161,7 @@ def _read_config(repository: Repository | None) -> GitConfig:
         if "worktreeconfig" in repository.extensions:
             files.append(repository.git_directory / "config.worktree")
     if gitconfig.is_git_installed():
-        settings = tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("GIT_CONFIG")))
+        settings = tuple((key, os.environ.get(key)) for key in sorted(os.environ) if key.startswith("GIT_CONFIG"))
         state = (repository and repository.directory, os.environ.get("HOME"), settings, tuple(map(_find_state, files)))
         if _last_answer is not None and _last_answer[0] == state:
             return _last_answer[1]

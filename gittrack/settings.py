@@ -18,6 +18,9 @@ from . import layout
 from .errors import InvalidInput
 from .repository import Repository, read_config
 
+# What a child of `gittrack run` finds its run by.
+RUN_ID_VARIABLE = "GITTRACK_RUN_ID"
+
 _MIB = 1 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30}
 _SIZE = r"(?ia)(\d{1,15}) ?([kmg]?)(?:i?b)?"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 
 from . import layout
 from .errors import GittrackError, InvalidInput, StoreFailed, Unsupported
@@ -52,50 +53,61 @@ _CONFIGURATION = frozenset(b".toml .yaml .yml .json .cfg .ini .sql .md .rst .txt
 
 
 class Capture:
-    """A capture that is under way. `finish` or `cancel` it.
+    """A capture of the code in repository (None: outside any) as the run in directory finds it.
 
-    `problem` is, after `finish`, why only the commit could be recorded and not the working tree, or None.
+    `begin` it early, then `finish` it; as a context manager it cancels itself where it was not finished. `problem` is,
+    after `finish`, why only the commit could be recorded and not the working tree, or None.
     """
 
-    def __init__(self, work: _Work | None, link: SourceLink, *, problem: GittrackError | None = None) -> None:
-        self._work = work
-        self._link = link
-        self.problem = problem
+    def __init__(self, repository: Repository | None, directory: Path) -> None:
+        self._repository = repository
+        self._directory = directory
+        self._status: Started | None = None
+        self.problem: GittrackError | None = None
 
-    def finish(self) -> SourceLink:
+    def begin(self) -> None:
+        """Let git find out what differs from HEAD, in a process of its own; safe to repeat.
+
+        Outside a repository, and in a bare one, there is nothing to find out.
+        """
+        if self._status is not None or self._repository is None or self._repository.worktree is None:
+            return
+        try:
+            self._status = Git(self._repository.worktree).start(*_STATUS)
+        except GittrackError as error:
+            self.problem = error
+
+    def finish(self, *, settings: Settings, scrubber: Scrubber) -> SourceLink:
         """Return the link to the code as it is on disk; its objects are durable in the code's repository.
 
         Where nothing differs from the commit, `dirty` is False and `tree` None: the tree is the commit's own. Where the
-        working tree cannot be read or stored, `captured` is `commit`, and `problem` says why. To be called once.
+        working tree cannot be read or stored, or git is missing, `captured` is `commit`, and `problem` says why. To be
+        called once.
         """
-        if self._work is None:
-            return self._link
-        try:
-            return self._work.capture(self._link)
-        except (OSError, GittrackError) as error:
-            self.problem = error if isinstance(error, GittrackError) else StoreFailed(str(error))
-            return self._work.fall_back(self._link)
+        self.begin()
+        repository = self._repository
+        if repository is None or repository.worktree is None:
+            return SourceLink()
+        if self._status is not None:
+            link = SourceLink(directory=_find_place(repository.worktree, self._directory))
+            try:
+                return _Work(repository, settings, scrubber).capture(link, self._status.finish())
+            except (OSError, GittrackError) as error:
+                self.problem = error if isinstance(error, GittrackError) else StoreFailed(str(error))
+        return capture_commit(repository, self._directory, scrubber=scrubber)
 
     def cancel(self) -> None:
         """End the capture; safe to repeat, also after `finish`."""
-        if self._work is not None:
-            self._work.status.cancel()
+        if self._status is not None:
+            self._status.cancel()
 
+    def __enter__(self) -> Capture:
+        return self
 
-def begin_capture(repository: Repository | None, directory: Path, *, settings: Settings, scrubber: Scrubber) -> Capture:
-    """Start to find out what differs from HEAD in repository's working tree, in a process of git's own.
-
-    `directory` is where the run works. Outside a repository, and in a bare one, there is nothing to capture; where git
-    is not installed, only the commit is recorded.
-    """
-    if repository is None or repository.worktree is None:
-        return Capture(None, SourceLink())
-    link = SourceLink(directory=_find_place(repository.worktree, directory))
-    try:
-        status = Git(repository.worktree).start(*_STATUS)
-    except GittrackError as error:
-        return Capture(None, capture_commit(repository, directory, scrubber=scrubber), problem=error)
-    return Capture(_Work(repository, status, settings, scrubber), link)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
 
 
 def capture_commit(repository: Repository, directory: Path, *, scrubber: Scrubber) -> SourceLink:
@@ -183,14 +195,13 @@ class _Status:
 class _Work:
     """The steps of one capture."""
 
-    def __init__(self, repository: Repository, status: Started, settings: Settings, scrubber: Scrubber) -> None:
+    def __init__(self, repository: Repository, settings: Settings, scrubber: Scrubber) -> None:
         self.repository = repository
-        self.status = status
         self.settings = settings
         self.scrubber = scrubber
 
-    def capture(self, link: SourceLink) -> SourceLink:
-        found = _parse_status(self.status.finish())
+    def capture(self, link: SourceLink, status: bytes) -> SourceLink:
+        found = _parse_status(status)
         remote = _find_remote(self.repository, found.branch, self.scrubber)
         link = replace(link, commit=found.commit, branch=found.branch, remote=remote)
         left_out: list[LeftOut] = []
@@ -206,11 +217,6 @@ class _Work:
             tree=tree,
             left_out=tuple(_shorten(left_out)),
         )
-
-    def fall_back(self, link: SourceLink) -> SourceLink:
-        """Return the link to the commit alone, after the working tree could not be captured."""
-        assert self.repository.worktree is not None
-        return capture_commit(self.repository, self.repository.worktree / link.directory, scrubber=self.scrubber)
 
     def _choose_changes(self, changes: Iterable[_Change], left_out: list[LeftOut]) -> tuple[list[bytes], list[_Change]]:
         """Return the tracked paths to stage from disk, and the changes to undo: those of files that hold secrets."""

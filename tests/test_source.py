@@ -23,7 +23,7 @@ from gittrack.model import LeftOut, SourceLink
 from gittrack.repository import get_repository
 from gittrack.scrub import Scrubber
 from gittrack.settings import Settings
-from gittrack.source import begin_capture, capture_commit, copy_source
+from gittrack.source import Capture, capture_commit, copy_source
 
 KEY = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
@@ -32,8 +32,8 @@ def capture(directory: Path, **limits: int) -> SourceLink:
     """Capture, and make sure that nothing of the user's was touched and no file was left behind."""
     repository = get_repository(directory)
     before = describe(directory)
-    work = begin_capture(repository, directory, settings=replace(Settings(), **limits), scrubber=Scrubber({}))
-    link = work.finish()
+    work = Capture(repository, directory)
+    link = work.finish(settings=replace(Settings(), **limits), scrubber=Scrubber({}))
     work.cancel()
     assert work.problem is None
     assert describe(directory) == before
@@ -345,8 +345,8 @@ def test_a_filter_that_fails_leaves_the_commit(repo: Path) -> None:
     git(repo, "config", "filter.upper.clean", "false")
     git(repo, "config", "filter.upper.required", "true")
     (repo / "text.up").write_text("hello\n")
-    work = begin_capture(get_repository(repo), repo, settings=Settings(), scrubber=Scrubber({}))
-    link = work.finish()
+    work = Capture(get_repository(repo), repo)
+    link = work.finish(settings=Settings(), scrubber=Scrubber({}))
     assert (link.captured, link.commit, link.branch) == ("commit", git(repo, "rev-parse", "HEAD"), "main")
     assert isinstance(work.problem, GitFailed)
     assert list((repo / ".git" / "gittrack").iterdir()) == []
@@ -359,8 +359,10 @@ def test_a_repository_that_cannot_be_read_or_written_leaves_the_commit(repo: Pat
     (repo / ".git" / damaged).write_bytes(b"not what it should be")
     inner = repo / "inner"
     inner.mkdir()
-    work = begin_capture(get_repository(repo), inner, settings=Settings(), scrubber=Scrubber({}))
-    assert work.finish() == SourceLink(commit=head, branch="main", captured="commit", directory="inner")
+    work = Capture(get_repository(repo), inner)
+    assert work.finish(settings=Settings(), scrubber=Scrubber({})) == SourceLink(
+        commit=head, branch="main", captured="commit", directory="inner"
+    )
     assert isinstance(work.problem, StoreFailed)
 
 
@@ -378,12 +380,11 @@ def test_a_subdirectory_is_named_and_the_whole_tree_captured(repo: Path, tmp_pat
 
 def test_inside_a_hook_with_another_index(repo: Path) -> None:
     program = (
-        "from pathlib import Path\nfrom gittrack.source import begin_capture\nfrom gittrack.repository import *\n"
+        "from pathlib import Path\nfrom gittrack.source import Capture\nfrom gittrack.repository import *\n"
         "from gittrack.settings import Settings\nfrom gittrack.scrub import Scrubber\nimport os\n"
         "assert 'GIT_INDEX_FILE' in os.environ\n"
         "here = Path.cwd()\n"
-        "work = begin_capture(get_repository(here), here, settings=Settings(), scrubber=Scrubber({}))\n"
-        "link = work.finish()\n"
+        "link = Capture(get_repository(here), here).finish(settings=Settings(), scrubber=Scrubber({}))\n"
         "Path('.git/captured').write_text(link.tree)\n"
     )
     hook = repo / ".git" / "hooks" / "pre-commit"
@@ -404,7 +405,7 @@ def test_outside_of_working_trees_there_is_nothing_to_capture(repo: Path, tmp_pa
     git(tmp_path, "init", "-q", "--bare", "bare.git")
     nothing = SourceLink()
     for place in (None, get_repository(tmp_path / "bare.git"), get_repository(repo / ".git")):
-        assert begin_capture(place, tmp_path, settings=Settings(), scrubber=Scrubber({})).finish() == nothing
+        assert Capture(place, tmp_path).finish(settings=Settings(), scrubber=Scrubber({})) == nothing
 
 
 def test_without_git_the_commit_is_the_source(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,9 +414,13 @@ def test_without_git_the_commit_is_the_source(repo: Path, monkeypatch: pytest.Mo
     (repo / "train.py").write_text("changed\n")
     repository, scrubber = get_repository(repo), Scrubber({})
     monkeypatch.setenv("PATH", "")
-    work = begin_capture(repository, repo, settings=Settings(), scrubber=scrubber)
+    work = Capture(repository, repo)
     want = SourceLink(commit=head, branch="main", remote="https://example.com/me/x.git", captured="commit")
-    assert work.finish() == want == capture_commit(repository, repo, scrubber=Scrubber({}))
+    assert (
+        work.finish(settings=Settings(), scrubber=scrubber)
+        == want
+        == capture_commit(repository, repo, scrubber=Scrubber({}))
+    )
     assert isinstance(work.problem, Unsupported)
     work.cancel()
     assert scrubber.scrubbed == ("source.remote",)
@@ -494,7 +499,7 @@ def test_untracked_secrets_are_left_out(repo: Path) -> None:
 def test_an_untracked_file_with_the_value_of_a_secret_variable_is_left_out(repo: Path) -> None:
     (repo / "client.py").write_text("connect('zebra-crossing')\n")
     scrubber = Scrubber({"ACME_TOKEN": "zebra-crossing"})
-    link = begin_capture(get_repository(repo), repo, settings=Settings(), scrubber=scrubber).finish()
+    link = Capture(get_repository(repo), repo).finish(settings=Settings(), scrubber=scrubber)
     assert reasons(link) == {"client.py": "secret-content"}
 
 
@@ -609,7 +614,8 @@ def test_a_submodule_is_its_commit(repo: Path, tmp_path: Path) -> None:
 
 def test_a_cancelled_capture_leaves_nothing(repo: Path) -> None:
     (repo / "train.py").write_text("changed\n")
-    work = begin_capture(get_repository(repo), repo, settings=Settings(), scrubber=Scrubber({}))
+    work = Capture(get_repository(repo), repo)
+    work.begin()
     work.cancel()
     work.cancel()
     assert not (repo / ".git" / "gittrack").exists()
@@ -623,7 +629,7 @@ def test_copies_of_killed_processes_are_removed_but_not_those_of_live_ones(repo:
     for name in ("index-dead", "runs"):
         os.utime(own / name, (long_ago, long_ago))
     (repo / "train.py").write_text("changed\n")
-    begin_capture(get_repository(repo), repo, settings=Settings(), scrubber=Scrubber({})).finish()
+    Capture(get_repository(repo), repo).finish(settings=Settings(), scrubber=Scrubber({}))
     assert sorted(path.name for path in own.iterdir()) == ["index-live", "runs"]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-RUN_ID_VARIABLE = "GITTRACK_RUN_ID"
+from ..settings import RUN_ID_VARIABLE
+
+__all__ = ["EXPERIMENT_VARIABLE", "RUN_ID_VARIABLE", "STORE_VARIABLE", "UNTRACKED_VARIABLE"]
+
 STORE_VARIABLE = "GITTRACK_STORE"
 EXPERIMENT_VARIABLE = "GITTRACK_EXPERIMENT"
 # Set where the command runs, but nothing of it is recorded, because the tracker is at fault.

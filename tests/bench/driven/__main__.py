@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from searches import SEARCHES
 from trackers import TRACKERS, Gittrack, Row, Tracker, list_installed
 
 METRICS = tuple(f"metric_{number}" for number in range(10))
@@ -178,6 +179,22 @@ class Commands:
         self._step += rows
         times.sort()
         return {"median": times[rows // 2], "p999": times[rows * 999 // 1000], "max": times[-1]}
+
+    def load(self, file: str) -> dict[str, Any]:
+        """Make the tracker hold the runs of a file; tells how many there are."""
+        self._search = SEARCHES[self._tracker.name]()
+        began = time.perf_counter()
+        return {"count": self._search.load(self._directory, Path(file)), "seconds": time.perf_counter() - began}
+
+    def search(self, question: str, count: int = 1) -> dict[str, Any]:
+        """Ask `count` times for runs, by one of the questions of a Search; tells seconds each, and how many came."""
+        ask: Callable[[], int] = getattr(self._search, question)
+        seconds = []
+        for _ in range(count):
+            began = time.perf_counter()
+            found = ask()
+            seconds.append(time.perf_counter() - began)
+        return {"seconds": seconds, "found": found}
 
     def tiny(self, count: int = 1, profile: bool = False) -> dict[str, Any]:
         """Record `count` tiny runs: start, 20 params, 10 metrics, end.
