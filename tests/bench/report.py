@@ -10,6 +10,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .scratch import find_file_system, scratch_directory
@@ -133,12 +134,16 @@ def show_number(value: float) -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """What a bench is asked to do: its size, the interpreters to look for trackers in, and which trackers."""
+    """What a bench is asked to do: its size, the interpreters to look for trackers in, and which trackers.
+
+    `stores` is a directory where invented stores are kept from one call to the next.
+    """
 
     tiny: bool = False
     pythons: tuple[str, ...] = (sys.executable,)
     only: tuple[str, ...] = ()
     profile: bool = False
+    stores: Path | None = None
 
     def size(self, full: int, tiny: int) -> int:
         """Return one of two sizes."""
@@ -160,8 +165,9 @@ def run_benches(benches: Sequence[Measure], arguments: Sequence[str] | None = No
     parser.add_argument("--profile", action="store_true", help="tell where the time goes, where the bench can")
     parser.add_argument("--peers", action="append", default=[], metavar="PYTHON", help="an interpreter that has peers")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="only trackers with this word")
+    parser.add_argument("--stores", type=Path, metavar="DIR", help="keep invented stores in DIR, for the next call too")
     asked = parser.parse_args(arguments)
-    options = Options(asked.tiny, (sys.executable, *asked.peers), tuple(asked.only), asked.profile)
+    options = Options(asked.tiny, (sys.executable, *asked.peers), tuple(asked.only), asked.profile, asked.stores)
     documents = []
     if not asked.json:
         print(describe_machine())
