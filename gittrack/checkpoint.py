@@ -174,6 +174,7 @@ def recover_journal(history: History, content: ContentStore, directory: Path, ma
         finally:
             log.close()
         release_source(history, draft)
+        history.store.sweep()
         delete_journal(directory)
         return commit
     finally:
@@ -195,9 +196,10 @@ def resolve_source(store: Store, source: SourceLink) -> SourceLink:
 
 def release_source(history: History, draft: Draft) -> None:
     """Drop the ref that kept a live run's source from being pruned, once the run's own commit holds the tree."""
+    if draft.run.source.tree is None:
+        return  # a clean tree is its commit's own, and needed no ref
     ref = layout.live_ref(draft.run.id)
     with history.store.lock():
         known = history.store.find_ref(ref)
         if known is not None:
             history.store.delete_ref(ref, old=known)
-        history.store.sweep()

@@ -17,7 +17,7 @@ from pathlib import Path
 from dulwich.errors import PackedRefsException, RefFormatError
 from dulwich.file import FileLocked
 from dulwich.objects import ZERO_SHA, ObjectID
-from dulwich.refs import DiskRefsContainer, Ref, SymrefLoop
+from dulwich.refs import SYMREF, DiskRefsContainer, Ref, SymrefLoop
 
 from ..errors import Corrupt, StoreFailed
 from ..layout import gittrack_directory
@@ -49,9 +49,11 @@ class FileRefs:
         """Return the id a ref resolves to, or None; Corrupt where it holds none."""
         name = _encode(ref)
         try:
-            if self._refs.read_loose_ref(name) == b"":
+            id = self._refs.read_loose_ref(name)
+            if id == b"":
                 raise Corrupt(f"{ref} is damaged: its file is empty", hint=f"git update-ref {ref} <commit>")
-            _, id = self._refs.follow(name)
+            if id is None or id.startswith(SYMREF):
+                _, id = self._refs.follow(name)
         except SymrefLoop:
             raise Corrupt(f"{ref} stands for itself", hint=f"git symbolic-ref {ref}") from None
         except (StopIteration, PackedRefsException) as error:
@@ -188,6 +190,8 @@ class FileRefs:
 
     def _follow_to_last(self, name: Ref) -> Ref:
         try:
+            if not (self._refs.read_loose_ref(name) or b"").startswith(SYMREF):
+                return name
             return self._refs.follow(name)[0][-1]
         except SymrefLoop:
             return name
