@@ -5,6 +5,7 @@ Knows nothing of how runs are found or written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,10 @@ class CommitReader:
         """Return the points of one metric, or of all; page checksums are verified."""
         parts = self._history.find_parts(self._commit)
         return merge_tables(list(read_parts(self._history.store, parts, metric=metric)))
+
+    def read_tables(self) -> Iterator[pa.Table]:
+        """Yield the points of all metrics, a table of bounded size for each part, as they were recorded."""
+        yield from read_parts(self._history.store, self._history.find_parts(self._commit), metric=None)
 
     def find_content(self, pointer: Pointer) -> Path | None:
         """Return the local file with an artifact's content, if it is here."""
