@@ -9,10 +9,13 @@ import io
 import json
 import os
 import stat
+import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import InvalidInput, NotFound, Unsupported
+
+_IMAGE_KINDS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")
 
 
 def list_files(root: Path) -> list[tuple[Path, str]]:
@@ -72,7 +75,40 @@ def _render_plotly(figure: Any, kind: str) -> bytes:
         return str(figure.to_html(include_plotlyjs=True)).encode()
     if kind == "json":
         return str(figure.to_json()).encode()
+    if kind not in _IMAGE_KINDS:
+        raise InvalidInput(f"plotly does not write {kind!r:.20}: it writes html, json, {', '.join(_IMAGE_KINDS)}")
+    try:
+        from kaleido.scopes.plotly import PlotlyScope
+    except ImportError:
+        return _ask_plotly(figure, kind)
+    return _ask_kaleido(PlotlyScope, figure, kind)
+
+
+def _ask_kaleido(scope_class: Any, figure: Any, kind: str) -> bytes:
+    """Return a plotly figure as an image, by a kaleido before 1.0, which brings a browser of its own.
+
+    plotly 7 no longer talks to it, but the figure and the script that draws it are all it needs; both are at hand, so
+    nothing is asked of the network. Its process ends with the call.
+    """
+    from importlib.resources import files
+
+    script = files("plotly") / "package_data" / "plotly.min.js"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about how it starts its thread
+        scope = scope_class(plotlyjs=str(script))
+        try:
+            return bytes(scope.transform(figure.to_plotly_json(), format=kind))
+        except (ValueError, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise Unsupported(f"plotly cannot write {kind}: {reason:.200}") from error
+        finally:
+            scope.disable_gpu = True  # setting how its process is started ends the one there is
+
+
+def _ask_plotly(figure: Any, kind: str) -> bytes:
+    """Return a plotly figure as an image, by a newer kaleido, which needs a Chrome on this machine."""
     try:
         return bytes(figure.to_image(format=kind))
-    except ValueError as error:
-        raise Unsupported(f"plotly cannot write {kind}: {error}", hint="pip install kaleido") from error
+    except (ValueError, RuntimeError, ImportError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise Unsupported(f"plotly cannot write {kind}: {reason:.200}", hint='pip install "kaleido==0.2.1"') from error
