@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
 
 from .errors import InvalidInput, StoreFailed, Unsupported
 
@@ -48,6 +48,8 @@ _ESCAPE_SEQUENCE = "\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)
 _USERINFO = r"(https?://)[^/@\s]+@"
 _DEPRECATION = r"(?m)^warning: core\.fsyncObjectFiles is deprecated.*\n?"
 _MAX_ERROR_LENGTH = 4000
+
+_AnswerT = TypeVar("_AnswerT", bound="Answer")
 
 
 class GitFailed(StoreFailed):
@@ -122,7 +124,27 @@ class Git:
             errors.close()
             raise
 
-    def _spawn(self, args: tuple[str | bytes, ...], *, stdin: int, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    def answer(self, *args: str | bytes, input: bytes) -> Answer:
+        """Start one command with its whole input, however long, and return the pipe it answers on.
+
+        The input goes by way of a temporary file, so that neither side waits for the other. Raises Unsupported where no
+        git is installed.
+        """
+        import tempfile
+
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the answer owns and closes it
+        try:
+            with tempfile.TemporaryFile() as questions:
+                questions.write(input)
+                questions.seek(0)
+                return Answer(args, self._spawn(args, stdin=questions, stderr=errors), errors)
+        except BaseException:
+            errors.close()
+            raise
+
+    def _spawn(
+        self, args: tuple[str | bytes, ...], *, stdin: int | IO[bytes], stderr: int | IO[bytes]
+    ) -> subprocess.Popen[bytes]:
         program = find_git()
         if program is None:
             raise Unsupported("git is not installed, or not on PATH", hint=_find_install_command())
@@ -157,26 +179,22 @@ class Started:
         _end(self._process)
 
 
-class Stream:
-    """A command that is running, with its pipes.
+class Answer:
+    """A command that is running, with the pipe it writes to.
 
-    As a context manager: leaving it closes `stdin`, waits for the command's end and raises GitFailed where it failed;
-    leaving it by an exception ends the command.
+    As a context manager: leaving it waits for the command's end and raises GitFailed where it failed; leaving it by an
+    exception ends the command.
     """
 
     def __init__(self, args: tuple[str | bytes, ...], process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
-        assert process.stdin is not None
         assert process.stdout is not None
         self._args = args
         self._process = process
         self._errors = errors
-        self.stdin: IO[bytes] = process.stdin
         self.stdout: IO[bytes] = process.stdout
 
     def finish(self) -> None:
-        """Close `stdin`, let the command end, and drop output that nobody read. Raises GitFailed."""
-        with contextlib.suppress(BrokenPipeError):  # the exit status says more
-            self.stdin.close()
+        """Let the command end, and drop output that nobody read. Raises GitFailed."""
         try:
             while self.stdout.read(1 << 16):
                 pass
@@ -192,7 +210,7 @@ class Stream:
         _end(self._process)
         self._errors.close()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self: _AnswerT) -> _AnswerT:
         return self
 
     def __exit__(
@@ -203,6 +221,21 @@ class Stream:
             self.finish()
         else:
             self.cancel()
+
+
+class Stream(Answer):
+    """A command that is running, with both its pipes, for one that answers while it is being asked."""
+
+    def __init__(self, args: tuple[str | bytes, ...], process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+        super().__init__(args, process, errors)
+        assert process.stdin is not None
+        self.stdin: IO[bytes] = process.stdin
+
+    def finish(self) -> None:
+        """Close `stdin`, let the command end, and drop output that nobody read. Raises GitFailed."""
+        with contextlib.suppress(BrokenPipeError):  # the exit status says more
+            self.stdin.close()
+        super().finish()
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -188,6 +188,23 @@ def test_a_stream_left_by_an_exception_is_ended(repo: Path) -> None:
     assert stream._process.returncode is not None
 
 
+def test_an_answer_may_be_longer_than_a_pipe_and_so_may_the_questions(repo: Path) -> None:
+    head = git(repo, "rev-parse", "HEAD")
+    asked = f"{head}\n".encode() * 20_000
+    with Git(repo).answer("cat-file", "--batch-check", "--buffer", input=asked) as answer:
+        assert (
+            answer.stdout.read().splitlines()
+            == [f"{head} commit {git(repo, 'cat-file', '-s', head)}".encode()] * 20_000
+        )
+
+
+def test_an_answer_that_fails_raises_what_git_said(repo: Path) -> None:
+    with pytest.raises(GitFailed, match="bogus"), Git(repo).answer("cat-file", "--bogus", input=b"") as answer:
+        assert answer.stdout.read() == b""
+    with pytest.raises(KeyError), Git(repo).answer("cat-file", "--batch", input=b"HEAD\n" * 9999):
+        raise KeyError
+
+
 def test_durable_options_are_understood_and_say_nothing(repo: Path) -> None:
     runner = Git(repo)
     blob = runner.run(*DURABLE, "hash-object", "-w", "--stdin", input=b"x").decode().strip()
