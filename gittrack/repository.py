@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -239,7 +239,7 @@ def _find_common_directory(git_directory: Path) -> Path:
 def _open(git_directory: Path, *, worktree: Path | None) -> Repository:
     common = _find_common_directory(git_directory)
     try:
-        config = gitconfig.collect(gitconfig.parse_config((common / "config").read_bytes()))
+        config = _parse_config((common / "config").read_bytes())
     except FileNotFoundError:
         config = GitConfig()
     except (Corrupt, OSError) as error:
@@ -266,6 +266,12 @@ def _open(git_directory: Path, *, worktree: Path | None) -> Repository:
         extensions=extensions,
         config=config,
     )
+
+
+@lru_cache(maxsize=8)
+def _parse_config(raw: bytes) -> GitConfig:
+    """Parse a configuration file, once for each text: a sweep in one process opens its repository for each run."""
+    return gitconfig.collect(gitconfig.parse_config(raw))
 
 
 def _find_extensions(config: GitConfig, version: int) -> dict[str, str]:

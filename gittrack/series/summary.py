@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,9 +53,7 @@ class SummaryBuilder:
 
     def add(self, table: pa.Table) -> None:
         """Take the points of one table into account."""
-        sums = _sum_few(table) if table.num_rows <= _FEW else _sum_many(table)
-        for code, (name, start, length) in enumerate(find_segments(table)):
-            part = _read_series(table.slice(start, length), sums=sums[code])
+        for name, part in _read_few(table) if table.num_rows <= _FEW else _read_many(table):
             known = self._series.get(name)
             self._series[name] = part if known is None else known.join(part)
 
@@ -122,6 +120,51 @@ def _rank(point: Point) -> tuple[int, int, bool, float, int]:
     return step, timestamp, nan, 0.0 if nan else value, struct.unpack("<q", struct.pack("<d", value))[0]
 
 
+def _read_few(table: pa.Table) -> Iterator[tuple[str, _Series]]:
+    """Do what `_read_many` does, without Arrow's kernels, whose calls take longer than the few points."""
+    import pyarrow as pa
+
+    steps, values = get_column(table, "step").to_pylist(), get_column(table, "value").to_pylist()
+    timestamps = get_column(table, "timestamp").view(pa.int64()).to_pylist()
+
+    def point(row: int) -> Point:
+        return steps[row], timestamps[row], values[row]
+
+    for name, start, length in find_segments(table):
+        rows = range(start, start + length)
+        numbers = [row for row in rows if not math.isnan(values[row])]
+        finite, total = _sum_few([values[row] for row in numbers])
+        # `min` and `max` return the first of equals.
+        yield (
+            name,
+            _Series(
+                count=length,
+                first=point(rows[0]),
+                last=point(rows[-1]),
+                lowest=point(min(numbers, key=values.__getitem__)) if numbers else None,
+                highest=point(max(numbers, key=values.__getitem__)) if numbers else None,
+                finite=finite,
+                total=total,
+            ),
+        )
+
+
+def _sum_few(values: Iterable[float]) -> tuple[int, int]:
+    finite = [value for value in values if math.isfinite(value)]
+    numerators: dict[int, int] = {}
+    for value in finite:
+        numerator, denominator = value.as_integer_ratio()
+        numerators[denominator] = numerators.get(denominator, 0) + numerator
+    return len(finite), sum((total << _UNIT) // power for power, total in numerators.items())
+
+
+def _read_many(table: pa.Table) -> Iterator[tuple[str, _Series]]:
+    """Yield what is known of each metric in a table."""
+    sums = _sum_many(table)
+    for code, (name, start, length) in enumerate(find_segments(table)):
+        yield name, _read_series(table.slice(start, length), sums=sums[code])
+
+
 def _read_series(piece: pa.Table, *, sums: tuple[int, int]) -> _Series:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -148,20 +191,6 @@ def _read_series(piece: pa.Table, *, sums: tuple[int, int]) -> _Series:
         finite=finite,
         total=total,
     )
-
-
-def _sum_few(table: pa.Table) -> list[tuple[int, int]]:
-    """Do what `_sum_many` does, without Arrow's grouping, whose import takes longer than recording a small run."""
-    sums = []
-    values = get_column(table, "value").to_pylist()
-    for _, start, length in find_segments(table):
-        finite = [value for value in values[start : start + length] if math.isfinite(value)]
-        numerators: dict[int, int] = {}
-        for value in finite:
-            numerator, denominator = value.as_integer_ratio()
-            numerators[denominator] = numerators.get(denominator, 0) + numerator
-        sums.append((len(finite), sum((total << 1074) // power for power, total in numerators.items())))
-    return sums
 
 
 def _sum_many(table: pa.Table) -> list[tuple[int, int]]:
