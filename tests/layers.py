@@ -63,6 +63,8 @@ LAYERS: dict[str, int] = {
     "sync": 3,
     # the one door to recorded runs
     "tracker": 4,
+    # pictures of recorded runs
+    "plotting": 5,
     # a live run
     "recording": 5,
     "place": 5,
@@ -89,6 +91,8 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("importance", "compare"),
     ("importance", "group"),
     ("draft", "snapshot"),
+    ("figure", "canonical"),
+    ("figure", "group"),
     ("frame", "series"),
     ("message", "canonical"),
     ("message", "snapshot"),

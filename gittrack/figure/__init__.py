@@ -13,6 +13,7 @@ from .palette import find_letter, find_terminal_color
 from .plotext import Surface, draw_panel, draw_scatter
 from .plotly import build_figure
 from .points import Points, make_points, read_points
+from .record import picture_record
 from .samples import (
     Dimension,
     Dots,
@@ -54,5 +55,6 @@ __all__ = [
     "make_points",
     "make_scatter",
     "parse_axis",
+    "picture_record",
     "read_points",
 ]

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..group import measure
+
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -34,32 +36,21 @@ def average_curves(curves: Sequence[Curve], *, limit: int = 500) -> Band:
     one it does not. Values that are not finite are passed over; of several at one x the last counts.
     """
     cleaned = [known for known in (_sort(xs, ys) for xs, ys in curves) if known]
-    columns: list[list[float]] = []
     grid = _choose_grid(cleaned, limit=limit)
-    columns = [[] for _ in grid]
+    columns: list[list[float]] = [[] for _ in grid]
     for known in cleaned:
         _add(known, grid, columns)
     band = Band([], [], [], [], [], [])
     for x, values in zip(grid, columns, strict=True):
-        mean = math.fsum(value / len(values) for value in values)
-        deviation = _deviate(values, mean)
+        spread = measure(values)
+        mean, deviation = spread.mean or 0.0, spread.std or 0.0
         band.xs.append(x)
         band.means.append(mean)
         band.lowers.append(mean - deviation)
         band.uppers.append(mean + deviation)
-        band.counts.append(len(values))
+        band.counts.append(spread.count)
         band.least.append(min(values))
     return band
-
-
-def _deviate(values: Sequence[float], mean: float) -> float:
-    if len(values) < 2:
-        return 0.0
-    scale = max(abs(value - mean) for value in values)
-    if scale == 0 or not math.isfinite(scale):
-        return scale
-    # Scaled, so that the squares of huge values do not overflow nor those of tiny ones vanish.
-    return scale * math.sqrt(math.fsum(((value - mean) / scale) ** 2 for value in values) / (len(values) - 1))
 
 
 def _sort(xs: Sequence[float], ys: Sequence[float]) -> dict[float, float]:

@@ -30,10 +30,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dots:
-    """The runs of one group: their names, x and y."""
+    """The runs of one group: their positions in the panel, names, x and y."""
 
     name: str
     number: int
+    positions: tuple[int, ...]
     run_ids: tuple[str, ...]
     names: tuple[str, ...]
     xs: tuple[float, ...]
@@ -44,10 +45,12 @@ class Dots:
 class Dimension:
     """One key of several runs as numbers, and what is written beside the axis: positions and texts, if any.
 
-    A key whose values are not all numbers is a category: its texts, in order, stand at 0, 1, 2 …
+    A key whose values are not all numbers is a category: its texts, in order, stand at 0, 1, 2 … `said` are the values
+    as the runs have them.
     """
 
     key: str
+    said: tuple[Scalar, ...]
     values: tuple[float, ...]
     positions: tuple[float, ...] = ()
     texts: tuple[str, ...] = ()
@@ -152,13 +155,15 @@ def _say_left_out(count: int, reason: str) -> str:
 def _make_dimension(samples: Sequence[Sample], key: str) -> Dimension:
     values = [sample.values[key] for sample in samples]
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        return Dimension(key, tuple(_to_float(value) for value in values))
+        return Dimension(key, tuple(values), tuple(map(_to_float, values)))
     texts = [_say(value) for value in values]
     known = sorted(set(texts))
     codes = {text: float(code) for code, text in enumerate(known)}
     step = -(-len(known) // _MAX_CATEGORIES)
     shown = known[::step]
-    return Dimension(key, tuple(codes[text] for text in texts), tuple(codes[text] for text in shown), tuple(shown))
+    return Dimension(
+        key, tuple(values), tuple(codes[text] for text in texts), tuple(codes[text] for text in shown), tuple(shown)
+    )
 
 
 def _to_float(value: Scalar) -> float:
@@ -182,7 +187,11 @@ def _spread(dimension: Dimension) -> Dimension:
     step = -(-(high - low) // 10)
     powers = range(low, high + 1, step)
     return Dimension(
-        dimension.key, logarithms, tuple(float(power) for power in powers), tuple(f"1e{power}" for power in powers)
+        dimension.key,
+        dimension.said,
+        logarithms,
+        tuple(float(power) for power in powers),
+        tuple(f"1e{power}" for power in powers),
     )
 
 
@@ -194,6 +203,7 @@ def _make_dots(samples: Sequence[Sample], positions: Sequence[int], x: Dimension
     return Dots(
         samples[positions[0]].group,
         number,
+        tuple(positions),
         tuple(samples[position].run_id for position in positions),
         tuple(samples[position].name for position in positions),
         tuple(x.values[position] for position in positions),
