@@ -1,0 +1,152 @@
+"""Owns the formats that tables are exported to: CSV, JSON lines, Parquet; each written as the rows come.
+
+Knows tables and byte streams, nothing of runs or of where the bytes go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from ..errors import InvalidInput
+from ..frame.arrays import make_texts
+from .spelling import spell_cells, spell_json, spell_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+
+_ROWS = 65_536
+_LINES = 16_384  # whose text Arrow holds in one array, however long the notes are
+_ROW_GROUP = 131_072
+
+
+@dataclass(frozen=True)
+class TableStream:
+    """A table of any length: its schema, and its rows in pieces, to be read once."""
+
+    schema: pa.Schema
+    pieces: Iterable[pa.Table]
+
+
+class _Writer(Protocol):
+    """Writes the pieces of one table; `close` ends the file, and leaves the stream open."""
+
+    def write(self, table: pa.Table) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def find_format(path: PurePath) -> str | None:
+    """Return the format that a file's ending stands for, or None."""
+    return SUFFIXES.get(path.suffix.lower())
+
+
+def write_table(stream: TableStream, sink: IO[bytes], *, format: str) -> int:
+    """Write a table to a byte stream in a format, `csv`, `jsonl` or `parquet`, and return the number of rows.
+
+    No more than one piece and some 100,000 rows are in memory. Numbers that are none stand in CSV as `NaN`, `inf`,
+    `-inf`, in JSON as "NaN", "Infinity", "-Infinity". A null is an empty cell of CSV (an empty text is `""`), and left
+    out in JSON. Raises InvalidInput for a format there is not.
+    """
+    if format not in _WRITERS:
+        raise InvalidInput(f"no format {format!r:.40} (there are: {', '.join(_WRITERS)})")
+    rows = 0
+    with closing(_WRITERS[format](sink, stream.schema)) as writer:
+        for table in gather(stream, rows=_ROW_GROUP if format == "parquet" else _ROWS):
+            writer.write(table)
+            rows += table.num_rows
+    return rows
+
+
+def gather(stream: TableStream, *, rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of a stream in tables of so many rows, but for the last, which may be shorter."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    count = 0
+    for piece in stream.pieces:
+        start = 0
+        while piece.num_rows - start >= rows - count:
+            waiting.append(piece.slice(start, rows - count))
+            start += rows - count
+            yield pa.concat_tables(waiting)
+            waiting, count = [], 0
+        if start < piece.num_rows:
+            waiting.append(piece.slice(start))
+            count += piece.num_rows - start
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+class _CsvWriter:
+    """RFC 4180 with a header, UTF-8, lines that end in a newline; texts quoted, so that they differ from numbers."""
+
+    def __init__(self, sink: IO[bytes], schema: pa.Schema) -> None:
+        self._sink = sink
+        self._write_rows([spell_cells(make_texts([name])) for name in schema.names])
+
+    def write(self, table: pa.Table) -> None:
+        for batch in table.to_batches(max_chunksize=_LINES):
+            self._write_rows([spell_cells(column) for column in batch.columns])
+
+    def _write_rows(self, cells: list[pa.StringArray]) -> None:
+        import pyarrow.compute as pc
+
+        comma, end, nothing = make_texts([",", "\n", ""])
+        lines = pc.binary_join_element_wise(pc.binary_join_element_wise(*cells, comma), end, nothing)
+        # The texts of an Arrow array lie one behind the other: they are the lines of the file.
+        _, ends, data = lines.buffers()
+        self._sink.write(memoryview(data)[: memoryview(ends).cast("i")[len(lines)]])
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _JsonLinesWriter:
+    """An object a row and line, its keys in the order of the columns."""
+
+    def __init__(self, sink: IO[bytes], schema: pa.Schema) -> None:
+        self._sink = sink
+        self._heads = [f"{spell_text(name)}: " for name in schema.names]
+
+    def write(self, table: pa.Table) -> None:
+        for batch in table.to_batches(max_chunksize=_LINES):
+            columns = [
+                [None if value is None else head + value for value in spell_json(column)]
+                for head, column in zip(self._heads, batch.columns, strict=True)
+            ]
+            lines = ["{" + ", ".join(filter(None, row)) + "}\n" for row in zip(*columns, strict=True)]
+            self._sink.write("".join(lines).encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _ParquetWriter:
+    """Parquet that any reader opens: zstd, dictionaries, times in UTC microseconds, no encodings of later versions."""
+
+    def __init__(self, sink: IO[bytes], schema: pa.Schema) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        fields = [
+            pa.field(field.name, field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            for field in schema
+        ]
+        self._schema = pa.schema(fields)
+        self._writer = pq.ParquetWriter(sink, self._schema, compression="zstd", store_schema=False)
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table.cast(self._schema), row_group_size=_ROW_GROUP)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+_WRITERS: dict[str, Any] = {"csv": _CsvWriter, "jsonl": _JsonLinesWriter, "parquet": _ParquetWriter}
+FORMATS = tuple(_WRITERS)
