@@ -1,0 +1,32 @@
+"""The language that finds runs: what it is, `help.txt` says to people and `grammar.lark` to the parser.
+
+`parse_query` and `parse_sort` read it, `check_keys` holds its keys against the ones runs have, `filter_frame` and
+`sort_rows` answer it over a frame. Pure: knows nothing of git, files, clocks and terminals. lark and pyarrow are
+imported where they are used, to keep importing this quick.
+"""
+
+from __future__ import annotations
+
+from .filter import filter_frame
+from .keys import Column, check_keys, find_column, get_column
+from .keytext import write_key
+from .manual import read_manual
+from .parser import parse_query, parse_sort
+from .sorting import sort_rows
+from .tree import Key, Query, SortKey
+
+__all__ = [
+    "Column",
+    "Key",
+    "Query",
+    "SortKey",
+    "check_keys",
+    "filter_frame",
+    "find_column",
+    "get_column",
+    "parse_query",
+    "parse_sort",
+    "read_manual",
+    "sort_rows",
+    "write_key",
+]
