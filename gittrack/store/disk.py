@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,21 +88,41 @@ def make_directories(path: Path, *, sharing: Sharing = Sharing()) -> list[Path]:
     return changed
 
 
-def write_synced(path: Path, chunks: Iterable[bytes], *, temporary: Path, mode: int, sharing: Sharing) -> None:
-    """Write chunks to path so that nobody, not even after a power cut, sees less than all of them under that name.
+class NewFile:
+    """A file that gets its name once all of it is on disk: nobody, not even after a power cut, sees less under it.
 
-    `temporary` is a new name on the same file system; it is gone afterwards, whatever happens. An existing path is
-    replaced. The new name itself is on disk once its directory is synced. Raises OSError.
+    `temporary` is a new name on the same file system. Every method raises OSError; call `abandon` after one.
     """
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        sharing.apply(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+    def __init__(self, path: Path, *, temporary: Path, mode: int) -> None:
+        self.path = path
+        self._temporary = temporary
+        self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+
+    def write(self, data: bytes) -> None:
+        """Write all of data, and let the disk begin with it: to wait for several such files is then one wait."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def finish(self, *, sharing: Sharing) -> None:
+        """Wait for the disk and give the file its name, replacing an existing one.
+
+        The name itself is on disk once its directory is synced.
+        """
+        os.fsync(self._descriptor)
+        self._close()
+        sharing.apply(self._temporary)
+        os.replace(self._temporary, self.path)
+
+    def abandon(self) -> None:
+        """Remove the file if it has no name yet; safe to repeat."""
+        self._close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -17,7 +17,7 @@ from ..git import find_git
 from ..repository import Ident, Repository, read_identity
 from .disk import parse_sharing, sync_directory, sync_file
 from .encoding import Kind
-from .loose import list_loose, loose_path, read_loose, write_loose
+from .loose import LooseWriter, list_loose, loose_path, read_loose
 from .objects import NewObject, Store, check_ref
 from .packs import PackDirectory
 from .refs import FileRefs
@@ -143,16 +143,16 @@ class DulwichStore(Store):
             ]
 
     def _write_objects(self, objects: Iterable[NewObject]) -> None:
-        with self._turns:
-            for new in objects:
-                path = loose_path(self.repository.objects_directory, new.id)
-                try:
-                    if self._keep(path, new):
-                        continue
-                    changed = write_loose(path, new.kind, new.data, sharing=self._sharing)
-                except OSError as error:
-                    raise StoreFailed(f"{path} cannot be written: {error.strerror or error}") from error
-                self._unsynced_directories.update(changed)
+        directory = self.repository.objects_directory
+        with self._turns, LooseWriter(directory, sharing=self._sharing) as writer:
+            try:
+                for new in objects:
+                    if not self._keep(loose_path(directory, new.id), new):
+                        writer.begin(new.id, new.kind, new.data)
+                writer.finish()
+            except OSError as error:
+                raise StoreFailed(f"{directory} cannot be written to: {error.strerror or error}") from error
+            self._unsynced_directories.update(writer.changed)
 
     def _keep(self, path: Path, new: NewObject) -> bool:
         """Take an object that is there already as it is, if it is whole, and tell whether it was taken.

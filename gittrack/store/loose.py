@@ -11,16 +11,17 @@ import os
 import re
 import zlib
 from pathlib import Path
+from types import TracebackType
 
 from ..errors import Corrupt
-from .disk import Sharing, make_directories, write_synced
+from .disk import NewFile, Sharing, make_directories
 from .encoding import Kind
 
 # What git uses unless told otherwise: these files are small and short-lived, and `git gc` packs them anew.
 _COMPRESSION_LEVEL = 1
 _HEADER = re.compile(rb"(commit|tree|blob|tag) (0|[1-9][0-9]{0,18})\0")
 _HEADER_LENGTH = 64
-_CHUNK = 1 << 16
+_MAX_OPEN = 64
 
 
 def loose_path(objects: Path, id: str) -> Path:
@@ -42,16 +43,46 @@ def read_loose(objects: Path, id: str, *, limit: int | None) -> tuple[Kind, byte
         return None
 
 
-def write_loose(path: Path, kind: Kind, data: bytes, *, sharing: Sharing) -> list[Path]:
-    """Write an object under its path, replacing what is there; return the directories that are left to be synced.
+class LooseWriter:
+    """Writes loose objects below a directory; safe beside any number of writers of the same ones.
 
-    Raises OSError. Safe beside any number of writers of the same object.
+    What is begun has its name after `finish`, in the order it was begun in. Every method raises OSError; as a context
+    manager it leaves no temporary file behind. `changed` are the directories that are left to be synced.
     """
-    changed = make_directories(path.parent, sharing=sharing)
-    temporary = path.parent / f"tmp_obj_{os.urandom(8).hex()}"
-    packed = zlib.compress(b"%s %d\0%b" % (kind.encode(), len(data), data), _COMPRESSION_LEVEL)
-    write_synced(path, [packed], temporary=temporary, mode=0o444, sharing=sharing)
-    return [*changed, path.parent]
+
+    def __init__(self, objects: Path, *, sharing: Sharing) -> None:
+        self.changed: set[Path] = set()
+        self._objects = objects
+        self._sharing = sharing
+        self._files: list[NewFile] = []
+
+    def begin(self, id: str, kind: Kind, data: bytes) -> None:
+        """Begin to write an object, replacing what is there."""
+        path = loose_path(self._objects, id)
+        self.changed.update(make_directories(path.parent, sharing=self._sharing))
+        self.changed.add(path.parent)
+        packed = zlib.compress(b"%s %d\0%b" % (kind.encode(), len(data), data), _COMPRESSION_LEVEL)
+        temporary = path.parent / f"tmp_obj_{os.urandom(8).hex()}"
+        file = NewFile(path, temporary=temporary, mode=0o444)
+        self._files.append(file)
+        file.write(packed)
+        if len(self._files) == _MAX_OPEN:
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait for the disk, and give what was begun its names."""
+        for file in self._files:
+            file.finish(sharing=self._sharing)
+        self._files.clear()
+
+    def __enter__(self) -> LooseWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            file.abandon()
 
 
 def list_loose(objects: Path, prefix: str) -> list[str]:
