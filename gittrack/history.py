@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 from . import layout
 from .errors import Corrupt, GittrackError, NotFound
@@ -19,6 +20,9 @@ from .store import Commit, Store, TreeEntry
 # Larger than any honest record, small enough that a hostile one cannot fill the memory.
 MAX_RECORD_SIZE = 64 << 20
 MAX_POINTER_SIZE = 1024
+MAX_ARTIFACTS = 1_000_000
+MAX_ARTIFACT_DIRECTORIES = 50_000
+MAX_ARTIFACT_DEPTH = 32
 
 _TOP_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE, layout.ENVIRONMENT_FILE)
 
@@ -112,7 +116,7 @@ class History:
         files = {name: self._read(entries[name]) for name in _TOP_FILES if name in entries}
         artifacts = {}
         if layout.ARTIFACTS_DIRECTORY in entries:
-            for path, entry in self._list_files(entries[layout.ARTIFACTS_DIRECTORY]):
+            for path, entry in sorted(self._list_files(entries[layout.ARTIFACTS_DIRECTORY]), key=itemgetter(0)):
                 artifacts[path] = self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE)
         return decode_snapshot(files, artifacts=artifacts, parts=tuple(self.find_parts(commit)), where=where)
 
@@ -130,14 +134,22 @@ class History:
         entry = self.store.find_entry(commit.tree, layout.artifact_tree_path(path))
         return None if entry is None else decode_pointer(self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE))
 
-    def _list_files(self, root: TreeEntry, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, TreeEntry]]:
-        if depth > 32:
-            raise Corrupt(f"artifact directories nested too deep: {prefix[:80]!r}")
-        for name, entry in self.store.get_tree(root.id).items():
-            if entry.mode == 0o40000:
-                yield from self._list_files(entry, f"{prefix}{name}/", depth + 1)
-            elif entry.mode in (0o100644, 0o100755):
-                yield layout.check_artifact_path(prefix + name), entry
+    def _list_files(self, root: TreeEntry) -> Iterator[tuple[str, TreeEntry]]:
+        pending = [(root, "", 0)]
+        directories = seen = 0
+        while pending:
+            directory, prefix, depth = pending.pop()
+            entries = self.store.get_tree(directory.id)
+            directories += 1
+            seen += len(entries)
+            # A tree that names the same directory again and again has more paths than there are atoms.
+            if depth > MAX_ARTIFACT_DEPTH or directories > MAX_ARTIFACT_DIRECTORIES or seen > MAX_ARTIFACTS:
+                raise Corrupt(f"artifact directories nested too deep, or too many: {prefix[:80]!r}")
+            for name, entry in entries.items():
+                if entry.mode == 0o40000:
+                    pending.append((entry, f"{prefix}{name}/", depth + 1))
+                elif entry.mode in (0o100644, 0o100755):
+                    yield layout.check_artifact_path(prefix + name), entry
 
     def _read(self, entry: TreeEntry) -> bytes:
         return self.store.get_blob(entry.id, limit=MAX_RECORD_SIZE)
@@ -160,13 +172,14 @@ class History:
         experiment = Experiment(slug, slug)
         if record is not None:
             try:
-                experiment = self._load_experiment(record[1])
+                experiment = self.load_experiment(record[1])
             except GittrackError as error:
                 damaged.append(error)
         revisions = sorted(speaking.values(), key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True)
         return Branch(slug, tips, tuple(revisions), experiment, tuple(damaged))
 
-    def _load_experiment(self, commit: Commit) -> Experiment:
+    def load_experiment(self, commit: Commit) -> Experiment:
+        """Return the experiment that a record's commit holds; raises Corrupt where there is none."""
         entry = self.store.find_entry(commit.tree, layout.EXPERIMENT_FILE)
         where = f"commit {commit.id[:12]}"
         if entry is None:

@@ -5,6 +5,7 @@ Builds and parses them here and nowhere else, and is the allow-list for names th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -232,3 +233,19 @@ def journal_directory(common_directory: Path, run_id: str) -> Path:
 def lock_path(common_directory: Path) -> Path:
     """Return the file whose lock is held while a branch of the store is moved."""
     return gittrack_directory(common_directory) / "lock"
+
+
+def index_directory(common_directory: Path, version: int) -> Path:
+    """Return the directory of the index in one version of its format. All below `index` can be deleted at any time."""
+    return gittrack_directory(common_directory) / "index" / str(version)
+
+
+def shelf_directory(index: Path, slug: str, namespace: str) -> Path:
+    """Return the directory of one experiment below an index directory: readable, and short enough for a file name."""
+    digest = hashlib.sha256(branch_ref(slug, namespace).encode()).hexdigest()[:16]
+    return index / f"{re.sub('[^a-z0-9._-]+', '-', slug)[:60].strip('-.')}-{digest}"
+
+
+def live_cache_path(index: Path, run_id: str) -> Path:
+    """Return the file below an index directory that keeps what was read of a live run's journal."""
+    return index / "live" / f"{run_id}.json"
