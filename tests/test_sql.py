@@ -21,7 +21,7 @@ pytest.importorskip("duckdb")
 
 
 def ask(sql: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = query_tables(make_tables(), sql).to_pylist()
+    rows: list[dict[str, Any]] = query_tables(make_tables(), sql).table.to_pylist()
     return rows
 
 
@@ -65,9 +65,7 @@ def test_points_are_read_only_where_they_are_asked_for() -> None:
     query_tables(tables, "SELECT count(*) FROM runs")
     query_tables(tables, "DESCRIBE points")
     assert read == []
-    assert query_tables(tables, "SELECT max(value) AS m FROM points WHERE NOT isnan(value)").to_pylist() == [
-        {"m": 99.5}
-    ]
+    assert query_tables(tables, "SELECT max(value) AS m FROM points WHERE NOT isnan(value)").to_rows() == [{"m": 99.5}]
     assert len(read) == 199
 
 

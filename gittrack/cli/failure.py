@@ -69,6 +69,9 @@ def report(error: BaseException, terminal: Terminal, *, arguments: Sequence[str]
         return
     if isinstance(error, errors.Ambiguous):
         terminal.error(error.message, hint=error.hint, details=error.candidates)
+    elif isinstance(error, errors.InvalidInput):
+        message, *marks = error.message.split("\n")  # such as the part of a query that is wrong, and a caret below it
+        terminal.error(message, hint=error.hint, details=[mark.removeprefix("  ") for mark in marks])
     elif isinstance(error, errors.GittrackError):
         terminal.error(error.message, hint=error.hint)
     elif isinstance(error, click.ClickException):

@@ -83,6 +83,7 @@ number changes when a shape does; fields may be added at any time.
   experiment show   "experiment": one of these
   artifact ls       "artifacts": [{{"path", "size", "oid", "here"}}…]
   tag, note         "tags": {{NAME: VALUE}}; "note": TEXT
+  sql               "rows": [{{COLUMN: VALUE}}…]
   init              "settings": {{NAME: {{"value", "from"}}}}
   version           "versions": {{NAME: VERSION}}
 

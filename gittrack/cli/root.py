@@ -39,6 +39,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "diff": Entry("diff:diff", "Show what changed from one run to another, code included."),
         "artifact": Entry("artifact:artifact", "List, fetch or print a run's output files."),
         "experiment": Entry("experiment:experiment", "List, describe or change experiments."),
+        "export": Entry("export:export", "Export runs as CSV, JSON lines, Parquet or a dataset."),
+        "sql": Entry("sql:sql", "Query runs with SQL, by DuckDB."),
     },
     "Change": {
         "tag": Entry("tag:tag", "Set or take off a run's tags."),

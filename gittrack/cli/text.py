@@ -37,6 +37,11 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("", _SPACES.sub(" ", _ESCAPE.sub("", text)))
 
 
+def clean_document(text: str) -> str:
+    """Return text of many lines with all that `clean` would drop from each, and its line ends as they are."""
+    return _UNSAFE_IN_JSON.sub("", text)
+
+
 def reveal(text: str) -> str:
     """Return one line of source code that is safe to print, what `clean` would drop made visible: `^[`, `<U+202E>`."""
     expanded = text.expandtabs(8)

@@ -85,6 +85,19 @@ def spell_json(column: pa.Array) -> list[str | None]:
     return [None if value is None else spell_text(value) for value in _spell_texts(column).to_pylist()]
 
 
+def spell_values(column: pa.Array) -> list[Any]:
+    """Return the values of a column for a table that people read: numbers, booleans, None, and all else as texts."""
+    import pyarrow.types as types
+
+    kind = column.type
+    if types.is_dictionary(kind):
+        words = spell_values(column.dictionary)
+        return [None if index is None else words[index] for index in column.indices.to_pylist()]
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind):
+        return list(column.to_pylist())
+    return list(_spell_texts(column).to_pylist())
+
+
 def spell_text(text: str) -> str:
     """Return text as JSON, on one line in any reader's eyes."""
     spelled = json.dumps(text, ensure_ascii=False)

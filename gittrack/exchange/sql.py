@@ -6,14 +6,17 @@ Only here is DuckDB known; it is an extra.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInput, Unsupported
 from .formats import TableStream
+from .spelling import spell_json, spell_values
 from .tables import POINTS, TABLES, RunTables, points_schema
 
 if TYPE_CHECKING:
@@ -29,7 +32,33 @@ _CONFIG = {
 }
 
 
-def query_tables(tables: RunTables, sql: str) -> pa.Table:
+@dataclass(frozen=True)
+class Result:
+    """What a query gave: a table whose columns all have names of their own."""
+
+    table: pa.Table
+
+    def list_columns(self) -> list[tuple[str, list[Any]]]:
+        """Return each column's name and values as people read them: numbers, booleans, None, all else as text."""
+        return [
+            (name, [value for chunk in column.chunks for value in spell_values(chunk)])
+            for name, column in zip(self.table.column_names, self.table.columns, strict=True)
+        ]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return the rows JSON-ready; numbers that are none are "NaN" and the like, times ISO 8601 texts."""
+        columns = [
+            [None if text is None else json.loads(text) for chunk in column.chunks for text in spell_json(chunk)]
+            for column in self.table.columns
+        ]
+        return [dict(zip(self.table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def stream(self) -> TableStream:
+        """Return the table as a stream, to be written to a file."""
+        return TableStream(self.table.schema, [self.table])
+
+
+def query_tables(tables: RunTables, sql: str) -> Result:
     """Return what one SELECT (or EXPLAIN, DESCRIBE, SHOW TABLES) gives over the tables of some runs, times in UTC.
 
     Of the tables only those are made whose names the query holds; points are read while DuckDB asks for them. Raises
@@ -46,7 +75,7 @@ def query_tables(tables: RunTables, sql: str) -> pa.Table:
             found = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise InvalidInput(_describe(str(error)), hint="gittrack help sql") from error
-    return found.rename_columns(_tell_apart(found.column_names))
+    return Result(found.rename_columns(_tell_apart(found.column_names)))
 
 
 def find_tables(sql: str) -> list[str]:

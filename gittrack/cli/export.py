@@ -1,0 +1,156 @@
+"""The `export` command: runs as files that other programs read."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from ..errors import InvalidInput
+from .amounts import count
+from .command import Command, complete_experiment, pass_session
+from .progress import Progress
+from .selection import load_selection
+from .session import Session
+from .terminal import Terminal
+from .text import clean_document
+
+if TYPE_CHECKING:
+    from ..exchange.tables import PointReader
+
+TABLES = ("runs", "params", "metrics", "points", "tags", "artifacts", "inputs")
+FORMATS = ("csv", "jsonl", "parquet")
+
+
+class CleanStream:
+    """Takes the bytes of a text and writes it to a terminal, without what a terminal acts on but line ends."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write the next bytes."""
+        text = clean_document(self._decoder.decode(bytes(data)))
+        self._terminal.write_bytes(text.encode(sys.stdout.encoding, sys.stdout.errors or "replace"))
+        return len(data)
+
+
+@contextmanager
+def open_output(terminal: Terminal, output: Path | None, *, format: str) -> Iterator[IO[bytes]]:
+    """Give the stream that a file is written to: one at `output`, whole or not at all, or standard output.
+
+    Raises InvalidInput for Parquet on a terminal. Texts are shown there without what a terminal acts on.
+    """
+    from ..exchange.target import open_replacing
+
+    if output is not None and str(output) != "-":
+        with open_replacing(output) as stream:
+            yield stream
+    elif not terminal.screen.interactive:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    elif format == "parquet":
+        raise InvalidInput("Parquet is nothing for a terminal", hint="add -o runs.parquet")
+    else:
+        yield CleanStream(terminal)  # type: ignore[misc]
+
+
+def choose_format(format: str | None, output: Path | None) -> str:
+    """Return the format to write: the one asked for, else the one the file's ending stands for, else CSV."""
+    from ..exchange.formats import SUFFIXES, find_format
+
+    if format is not None:
+        return format
+    if output is None or str(output) == "-":
+        return "csv"
+    found = find_format(output)
+    if found is None:
+        raise InvalidInput(
+            f"the ending of {output.name!r:.100} stands for no format", hint=f"-o x{', -o x'.join(SUFFIXES)}"
+        )
+    return found
+
+
+@click.command(
+    "export",
+    cls=Command,
+    examples=(
+        "gittrack export -e churn > runs.csv",
+        "gittrack export \"params.model = 'svm'\" -t points -o points.parquet",
+        "gittrack export --dataset runs.dataset",
+    ),
+)
+@click.argument("query", required=False)
+@click.option(
+    "-e", "--experiment", metavar="EXPERIMENT", shell_complete=complete_experiment, help="Only this experiment."
+)
+@click.option(
+    "-t",
+    "--table",
+    "tables",
+    type=click.Choice(TABLES),
+    multiple=True,
+    help="What to export; runs by default, all of them into a dataset.",
+)
+@click.option("--format", type=click.Choice(FORMATS), help="Default: by the ending of FILE, else csv.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write FILE instead of printing.")
+@click.option(
+    "--dataset",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write Parquet files below DIR, cut by experiment as Hive has it.",
+)
+@click.option("--force", is_flag=True, help="Replace the dataset in DIR.")
+@click.option("--removed", is_flag=True, help="Export removed runs too.")
+@pass_session
+def export(
+    session: Session,
+    query: str | None,
+    experiment: str | None,
+    tables: tuple[str, ...],
+    format: str | None,
+    output: Path | None,
+    dataset: Path | None,
+    force: bool,
+    removed: bool,
+) -> None:
+    """Export runs as CSV, JSON lines, Parquet or a dataset.
+
+    The table of runs is wide: a column for each attribute, param, metric (its last value) and tag. The others are
+    long: params, metrics (their summaries), points, tags, artifacts, inputs, each row with the run's id. Text that a
+    spreadsheet would run as a formula has a ' in front in CSV.
+    """
+    if dataset is not None and (format is not None or output is not None):
+        raise InvalidInput("a dataset is Parquet in a directory of its own: --dataset goes without -o and --format")
+    if dataset is None and len(tables) > 1:
+        raise InvalidInput("a file holds one table", hint=f"gittrack export --table {tables[0]}")
+    from ..exchange.points import read_points
+
+    with session.open_tracker() as tracker, Progress(session.terminal, "reading points") as progress:
+        frame = load_selection(session, tracker, query, experiment=experiment, removed=removed)
+        read: PointReader = partial(read_points, tracker, progress=progress)
+        if dataset is None:
+            from ..exchange.formats import write_table
+            from ..exchange.tables import RunTables
+
+            chosen = choose_format(format, output)
+            stream = RunTables(frame, read_points=read).stream(tables[0] if tables else "runs")
+            with open_output(session.terminal, output, format=chosen) as sink:
+                rows = write_table(stream, sink, format=chosen)
+            printed = output is None or str(output) == "-"
+            said = "" if printed else f"wrote {count(rows, 'row')} of {count(frame.count, 'run')} to {output}"
+        else:
+            from ..exchange.dataset import write_dataset
+
+            written = write_dataset(dataset, frame, read_points=read, tables=tables or TABLES, replace=force)
+            said = f"wrote {count(sum(written.values()), 'row')} of {count(frame.count, 'run')} below {dataset}/"
+    if said:
+        session.terminal.note(said)
