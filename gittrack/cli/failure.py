@@ -70,8 +70,10 @@ def report(error: BaseException, terminal: Terminal, *, arguments: Sequence[str]
     if isinstance(error, errors.Ambiguous):
         terminal.error(error.message, hint=error.hint, details=error.candidates)
     elif isinstance(error, errors.InvalidInput):
+        from textwrap import dedent
+
         message, *marks = error.message.split("\n")  # such as the part of a query that is wrong, and a caret below it
-        terminal.error(message, hint=error.hint, details=[mark.removeprefix("  ") for mark in marks])
+        terminal.error(message, hint=error.hint, details=dedent("\n".join(marks)).splitlines())
     elif isinstance(error, errors.GittrackError):
         terminal.error(error.message, hint=error.hint)
     elif isinstance(error, click.ClickException):
