@@ -20,10 +20,12 @@ from .figure import (
     Scatter,
     Side,
     Trace,
+    check_smoothing,
     find_varying,
     make_chart,
     make_parallel,
     make_scatter,
+    parse_axis,
     read_points,
 )
 from .group import group_runs
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 Kind = Literal["line", "scatter", "parcoords"]
 Picture = Chart | Scatter | Parallel
 
-DEFAULT_LIMIT = 10
+_FEW, _MANY = 10, 1000
 _FIRST_LOOK = 50
 _PARAMS = "params."
 _METRICS = "metrics."
@@ -61,6 +63,36 @@ class Plan:
     group: tuple[str, ...] = ()
     title: str = ""
 
+    @property
+    def limit(self) -> int:
+        """How many runs are plotted unless otherwise said: many where each is only part of a group or cloud."""
+        return _MANY if self.group or self.kind != "line" else _FEW
+
+
+def make_plan(
+    *,
+    kind: str | None = None,
+    x: str | None = None,
+    smoothing: float = 0.0,
+    log: Iterable[str] = (),
+    group: Iterable[str] = (),
+    title: str | None = None,
+) -> Plan:
+    """Return a plan of what people say; a scatter is meant where x is a param or tag. Raises InvalidInput."""
+    if kind is None:
+        kind = "scatter" if x is not None and x.startswith((_PARAMS, _TAGS)) else "line"
+    if kind not in ("line", "scatter", "parcoords"):
+        raise InvalidInput(f"a plot is line, scatter or parcoords, not {kind!r:.40}")
+    if kind != "line" and smoothing:
+        raise InvalidInput("only curves can be smoothed")
+    if kind == "scatter" and x is None:
+        raise InvalidInput("a scatter needs a param or metric as its x", hint="gittrack plot METRIC --x params.lr")
+    sides = frozenset(log)
+    if not sides <= {"x", "y"}:
+        raise InvalidInput(f"a log axis is x or y, not {', '.join(sorted(sides - {'x', 'y'})):.40}")
+    axis: Axis | str = x if kind != "line" and x is not None else parse_axis(x or "step")
+    return Plan(kind, axis, check_smoothing(smoothing), sides, tuple(group), title or "")  # type: ignore[arg-type]
+
 
 def choose_runs(tracker: Tracker, metrics: Sequence[str], *, experiment: str | None, limit: int) -> list[StoredRun]:
     """Return the newest runs that have one of the metrics (any metric where none is named), newest first.
@@ -79,6 +111,11 @@ def choose_runs(tracker: Tracker, metrics: Sequence[str], *, experiment: str | N
     return found[:limit]
 
 
+def list_metrics(tracker: Tracker, experiment: str | None) -> set[str]:
+    """Return the metrics that any run has."""
+    return {metric for run in tracker.list_runs(experiment) for metric in run.summary}
+
+
 def choose_metrics(runs: Sequence[StoredRun], *, most: int) -> list[str]:
     """Return the most telling metrics of some runs; raises NotFound where they have none."""
     ranked = rank_metrics([run.summary for run in runs])
@@ -92,6 +129,8 @@ def make_picture(runs: Sequence[StoredRun], metrics: Sequence[str], plan: Plan) 
 
     Raises InvalidInput where none of the runs has a metric or key, or the plan contradicts itself.
     """
+    if not runs:
+        raise InvalidInput("there are no runs to plot")
     title = plan.title or say_title(runs, metrics)
     if plan.kind == "line":
         if isinstance(plan.x, str):
@@ -102,7 +141,7 @@ def make_picture(runs: Sequence[StoredRun], metrics: Sequence[str], plan: Plan) 
     keys = [_METRICS + metric for metric in metrics]
     if plan.kind == "scatter":
         if not isinstance(plan.x, str):
-            raise InvalidInput("a scatter needs a param or metric as its x", hint="--x params.lr")
+            raise InvalidInput("a scatter needs a param or metric as its x")
         x = _find_key(plan.x, samples)
         return make_scatter(samples, x, keys, log=plan.log, title=title)
     named = plan.x.split(",") if isinstance(plan.x, str) else []

@@ -6,11 +6,11 @@ Each does what the method of the same name does. Knows nothing the layers below 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 from .model import Experiment
 from .recorder import get_active_run
@@ -109,6 +109,37 @@ def runs(experiment: str | None = None, *, removed: bool = False, store: str | P
 def experiments(*, removed: bool = False, store: str | PathLike[str] | None = None) -> list[Experiment]:
     """Return the experiments of the store, sorted by slug."""
     return _open_tracker(store).list_experiments(removed=removed)
+
+
+def plot(
+    *metrics: str,
+    runs: Iterable[StoredRun] | StoredRun | None = None,
+    experiment: str | None = None,
+    limit: int | None = None,
+    kind: str | None = None,
+    x: str | None = None,
+    smooth: float = 0.0,
+    log: Iterable[str] = (),
+    group: str | Iterable[str] = (),
+    title: str | None = None,
+    store: str | PathLike[str] | None = None,
+) -> Any:
+    """Return a plotly figure of metrics of some runs; without runs, of the newest that have one of the metrics.
+
+    The same as `gittrack plot`: `kind` is "line", "scatter" or "parcoords"; `x` is "step", "time", "wall", a metric or,
+    in a scatter, a key such as "params.lr"; `smooth` a weight below 1 or a number of points; `log` any of "x" and "y";
+    `group` keys to average by. Without a metric, the most telling one is drawn. Raises Unsupported without plotly.
+    """
+    from .figure import build_figure
+    from .plotting import choose_metrics, choose_runs, make_picture, make_plan
+
+    keys = (group,) if isinstance(group, str) else tuple(group)
+    plan = make_plan(kind=kind, x=x, smoothing=smooth, log=log, group=keys, title=title)
+    if runs is None:
+        chosen = choose_runs(_open_tracker(store), metrics, experiment=experiment, limit=limit or plan.limit)
+    else:
+        chosen = [runs] if isinstance(runs, StoredRun) else list(runs)
+    return build_figure(make_picture(chosen, list(metrics) or choose_metrics(chosen, most=1), plan))
 
 
 def _open_tracker(store: str | PathLike[str] | None) -> Tracker:

@@ -63,8 +63,9 @@ LAYERS: dict[str, int] = {
     "sync": 3,
     # the one door to recorded runs
     "tracker": 4,
-    # pictures of recorded runs
+    # what is made of recorded runs
     "plotting": 5,
+    "follower": 5,
     # a live run
     "recording": 5,
     "place": 5,
@@ -120,6 +121,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("transport", "git"),
     ("checkpoint", "history"),
     ("checkpoint", "revision"),
+    ("index", "history"),
     ("readers", "checkpoint"),
     ("readers", "history"),
     ("readers", "stored_run"),
@@ -138,6 +140,7 @@ OWNERS: dict[str, set[str]] = {
     "pyarrow": {
         "series/",
         "figure/points",
+        "follower",
         "frame/",
         "table",
         "query",

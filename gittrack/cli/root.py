@@ -37,6 +37,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "log": Entry("log:log", "Show the history of runs, newest first."),
         "compare": Entry("compare:compare", "Compare params and metrics of several runs."),
         "diff": Entry("diff:diff", "Show what changed from one run to another, code included."),
+        "plot": Entry("plot:plot", "Plot metrics of runs, in the terminal or to a file."),
+        "watch": Entry("watch:watch", "Follow a live run until it ends."),
         "artifact": Entry("artifact:artifact", "List, fetch or print a run's output files."),
         "experiment": Entry("experiment:experiment", "List, describe or change experiments."),
         "export": Entry("export:export", "Export runs as CSV, JSON lines, Parquet or a dataset."),

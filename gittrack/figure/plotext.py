@@ -43,7 +43,7 @@ def draw_panel(panel: Panel, chart: Chart, surface: Surface) -> list[str]:
     """Return a panel of curves as lines of text, none wider than the surface."""
     canvas = _Canvas(log_x="x" in chart.log, log_y="y" in chart.log)
     alone = len(panel.lines) == 1
-    for line in panel.lines:
+    for line in reversed(panel.lines):  # the first of them on top
         canvas.add_line(line, alone=alone, surface=surface)
     return canvas.draw(surface, moments=chart.axis.kind == "wall")
 
@@ -52,7 +52,7 @@ def draw_scatter(panel: ScatterPanel, scatter: Scatter, surface: Surface) -> lis
     """Return a panel of dots as lines of text, none wider than the surface."""
     canvas = _Canvas(log_x="x" in scatter.log and not panel.x.texts, log_y="y" in scatter.log and not panel.y.texts)
     alone = len(panel.dots) == 1
-    for dots in panel.dots:
+    for dots in reversed(panel.dots):
         mark = _DOT if surface.unicode and (alone or surface.colored) else "*" if alone else find_letter(dots.number)
         canvas.add(dots.xs, dots.ys, mark=mark, number=dots.number, joined=False)
     return canvas.draw(surface, x=panel.x, y=panel.y)

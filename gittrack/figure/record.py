@@ -31,12 +31,17 @@ def _chart_record(chart: Chart) -> dict[str, Any]:
         "x": f"metrics.{chart.axis.metric}" if chart.axis.kind == "metric" else chart.axis.kind,
         "unit": chart.unit,
         "smoothing": chart.smoothed,
-        "curves": [{"metric": panel.metric, **_line_record(line)} for panel in chart.panels for line in panel.lines],
+        "curves": [
+            {"metric": panel.metric, **_line_record(line, whole=chart.axis.kind == "step")}
+            for panel in chart.panels
+            for line in panel.lines
+        ],
     }
 
 
-def _line_record(line: Line) -> dict[str, Any]:
-    record = {"name": line.name, "runs": list(line.run_ids), "x": _spell(line.xs), "y": _spell(line.ys)}
+def _line_record(line: Line, *, whole: bool) -> dict[str, Any]:
+    xs = [int(x) for x in line.xs] if whole else _spell(line.xs)
+    record = {"name": line.name, "runs": list(line.run_ids), "x": xs, "y": _spell(line.ys)}
     if line.counts:
         record.update(lower=_spell(line.lowers), upper=_spell(line.uppers), n=list(line.counts))
     elif line.raw:
