@@ -129,15 +129,20 @@ def _flatten(mapping: Mapping[str, object], prefix: str, facts: dict[str, Scalar
 
 
 def rank_metrics(summaries: Sequence[Mapping[str, MetricSummary]]) -> list[str]:
-    """Return every metric of any run, the most telling first.
-
-    First those with a known goal, then those that most runs have, then those measured on held-out data, then by name;
-    what reads like a machine's own figures (time, cpu, memory) comes last.
-    """
+    """Return every metric of any run, the most telling first, as `order_metrics` does."""
     counts: dict[str, int] = {}
     for summary in summaries:
         for metric in summary:
             counts[metric] = counts.get(metric, 0) + 1
+    return order_metrics(counts)
+
+
+def order_metrics(counts: Mapping[str, int]) -> list[str]:
+    """Return metrics, given with the number of runs that have each, the most telling first.
+
+    First those with a known goal, then those that most runs have, then those measured on held-out data, then by name;
+    what reads like a machine's own figures (time, cpu, memory) comes last.
+    """
 
     def order(metric: str) -> tuple[bool, bool, int, bool, str]:
         words = set(_split_words(metric))

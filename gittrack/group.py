@@ -62,13 +62,16 @@ def measure(values: Sequence[float | None]) -> Spread:
     present = [value for value in values if value is not None and not math.isnan(value)]
     if not present:
         return Spread(0)
+    if min(present) == max(present):  # said exactly: a rounded mean would make a spread of nothing
+        level = math.isfinite(present[0]) and len(present) > 1
+        return Spread(len(present), present[0], 0.0 if level else None, present[0], present[0])
     mean = find_mean(present)
     std = None
-    if len(present) > 1 and math.isfinite(mean):
+    if math.isfinite(mean):
         # By way of the largest difference, so that no square overflows or vanishes.
         differences = [abs(value - mean) for value in present]
         largest = max(differences)
-        scaled = math.fsum((difference / largest) ** 2 for difference in differences) if largest else 0.0
+        scaled = math.fsum((difference / largest) ** 2 for difference in differences)
         std = largest * math.sqrt(scaled / (len(present) - 1))
     return Spread(len(present), mean, std, min(present), max(present))
 

@@ -11,7 +11,7 @@ from snapshots.check import check_snapshot
 from snapshots.samples import MINUTE, NOW, make_evil_run, make_full_run, make_stored_run, make_sweep
 
 from gittrack.cli.artifact import render_artifacts
-from gittrack.cli.columns import sort_runs
+from gittrack.cli.columns import find_source
 from gittrack.cli.compare import compare_runs, render_comparison
 from gittrack.cli.diff import render_diff
 from gittrack.cli.experiment import render_experiments
@@ -157,25 +157,10 @@ def test_a_run_of_many_artifacts_does_not_flood_the_terminal() -> None:
     assert sum(line.startswith("  part-") for line in render_run(run, Screen(), now=NOW)) == 100
 
 
-def test_runs_sort_by_value_and_those_without_one_come_last() -> None:
-    runs = make_sweep()
-
-    def sort(key: str) -> list[str]:
-        return [run.id[:4] for run in sort_runs(runs, key)]
-
-    assert sort("loss") == ["3f9a", "9c65", "793c", "74bf", "122b"]
-    assert sort("-loss") == ["74bf", "793c", "9c65", "3f9a", "122b"]
-    assert sort("metrics.val_accuracy") == ["122b", "793c", "9c65", "3f9a", "74bf"]
-    assert sort("depth") == ["3f9a", "9c65", "122b", "793c", "74bf"]
-    assert sort("-started")[0] == "3f9a"
-    assert sort("epoch_time.max")[0] == "9c65"
-    assert sort("model") == ["793c", "122b", "74bf", "3f9a", "9c65"]
-
-
 @pytest.mark.parametrize(("key", "hint"), [("los", "loss"), ("metrics_loss", "metrics.loss"), ("zzzz", "help columns")])
 def test_an_unknown_column_is_refused_with_the_near_ones(key: str, hint: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        sort_runs(make_sweep(), key)
+        find_source(key, make_sweep())
     assert hint in (caught.value.hint or "")
 
 

@@ -61,6 +61,7 @@ def test_spreads_agree_with_the_standard_library(values: list[float]) -> None:
         ([math.inf, 1.0], Spread(2, math.inf, None, 1.0, math.inf)),
         ([1.7e308, 1.7e308], Spread(2, 1.7e308, 0.0, 1.7e308, 1.7e308)),
         ([5e-324, 5e-324], Spread(2, 5e-324, 0.0, 5e-324, 5e-324)),
+        ([0.2, 0.2, 0.2], Spread(3, 0.2, 0.0, 0.2, 0.2)),
         ([math.nan], Spread(0)),
     ],
 )

@@ -6,7 +6,6 @@ Knows nothing of commands.
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -239,25 +238,3 @@ def _say_moment(moment: int, interactive: bool, now: int) -> str:
 
 def _is_number(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def sort_runs(runs: Sequence[StoredRun], key: str) -> list[StoredRun]:
-    """Return the runs sorted by a column, descending where key begins with `-`; equal ones keep their order.
-
-    Numbers come before text; a run that lacks the value, or has NaN, comes last either way.
-    """
-    descending = key.startswith("-")
-    source = find_source(key.lstrip("-"), runs)
-    present: list[tuple[Value, StoredRun]] = []
-    missing: list[tuple[Value, StoredRun]] = []
-    for run in runs:
-        value = source.read(run)
-        lacking = value is ABSENT or value is None or (isinstance(value, float) and math.isnan(value))
-        (missing if lacking else present).append((value, run))
-
-    def order(entry: tuple[Value, StoredRun]) -> tuple[bool, float, str]:
-        value = entry[0]
-        return (False, value, "") if isinstance(value, (int, float)) else (True, 0, str(value))
-
-    present.sort(key=order, reverse=descending)
-    return [run for _, run in present + missing]

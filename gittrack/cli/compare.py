@@ -13,8 +13,9 @@ from ..compare import ABSENT, Goal, MetricRow, Row, align_metrics, align_values,
 from ..errors import InvalidInput
 from .amounts import format_age, format_duration, format_metrics, format_params, format_utc
 from .columns import find_status, say_source
-from .command import Command, json_option, pass_session, run_argument
+from .command import Command, experiment_option, json_option, pass_session, run_argument
 from .failure import find_close
+from .selection import find_runs
 from .session import Session
 from .table import GAP, Cell, Column, lay_out
 from .terminal import STYLES, Screen
@@ -256,9 +257,14 @@ def choose_goals(minimize: Sequence[str], maximize: Sequence[str], runs: Sequenc
 @click.command(
     "compare",
     cls=Command,
-    examples=("gittrack compare latest latest~1", "gittrack compare brave-otter-41 3f9a1c2e --max reward --all"),
+    examples=(
+        "gittrack compare latest latest~1",
+        "gittrack compare brave-otter-41 3f9a1c2e --max reward --all",
+        "gittrack compare \"params.model = 'svm' AND metrics.auc > 0.9\"",
+    ),
 )
 @run_argument("runs", many=True)
+@experiment_option()
 @click.option("--all", "everything", is_flag=True, help="Show what is equal, too.")
 @click.option("--min", "minimize", metavar="METRIC", multiple=True, help="Less of this metric is better.")
 @click.option("--max", "maximize", metavar="METRIC", multiple=True, help="More of this metric is better.")
@@ -267,6 +273,7 @@ def choose_goals(minimize: Sequence[str], maximize: Sequence[str], runs: Sequenc
 def compare(
     session: Session,
     runs: tuple[str, ...],
+    experiment: str | None,
     everything: bool,
     minimize: tuple[str, ...],
     maximize: tuple[str, ...],
@@ -274,13 +281,13 @@ def compare(
 ) -> None:
     """Compare params and metrics of several runs.
 
-    Which value is the best is told by a metric's name: less of a loss or error, more of an accuracy or score. --min
+    A RUN may be a query that finds several. Which value is the best is told by a metric's name: less of a loss or error, more of an accuracy or score. --min
     and --max say it for other names.
     """
-    if len(runs) < 2:
-        raise InvalidInput("a comparison needs at least two runs", hint="gittrack compare latest latest~1")
     with session.open_tracker() as tracker:
-        found = [tracker.get_run(ref) for ref in runs]
+        found = find_runs(session, tracker, runs, experiment=experiment)
+    if len(found) < 2:
+        raise InvalidInput("a comparison needs at least two runs", hint="gittrack compare latest latest~1")
     comparison = compare_runs(found, goals=choose_goals(minimize, maximize, found))
     if as_json:
         session.write_json("comparison", comparison_record(comparison))

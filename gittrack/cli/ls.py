@@ -1,24 +1,33 @@
-"""The `ls` command: runs as a table, with the columns that tell them apart."""
+"""The `ls` command: the runs a query finds as a table, with the columns that tell them apart, or in groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import time_ns
 from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import InvalidInput
 from .amounts import count
-from .columns import choose_columns, make_columns, sort_runs
+from .columns import ATTRIBUTES, choose_columns, make_columns
 from .command import Command, experiment_option, json_option, pass_session
+from .redraw import redraw
+from .selection import load_runs, load_selection
 from .session import Session
 from .table import Layout, lay_out
 from .terminal import Screen
 from .text import clip
 
 if TYPE_CHECKING:
+    from ..frame import Frame
     from ..stored_run import StoredRun
+    from ..tracker import Tracker
+    from .room import Room
 
 DEFAULT_LIMIT = 20
+WATCH_SECONDS = 2.0
 
 
 def lay_out_runs(
@@ -31,64 +40,157 @@ def lay_out_runs(
     return lay_out(make_columns(columns, runs, screen, now=now), screen)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Which runs are wanted, in which order, and how many of them (None: all)."""
+
+    query: str | None
+    experiment: str | None
+    removed: bool
+    sort: str | None
+    descending: bool
+    limit: int | None
+
+    def load(self, session: Session, tracker: Tracker) -> Frame:
+        """Return all runs that are meant, those that started last first."""
+        return load_selection(session, tracker, self.query, experiment=self.experiment, removed=self.removed)
+
+    def name_columns(self, frame: Frame) -> list[str]:
+        """Return the columns that the runs are sorted by, as far as `ls` has them."""
+        from ..query import find_column, parse_sort
+
+        found = [find_column(key.key, frame) for key in parse_sort(self.sort)] if self.sort and frame.count else []
+        return [column.name for column in found if column and (column.table != "runs" or column.name in ATTRIBUTES)]
+
+    def choose(self, frame: Frame, tracker: Tracker) -> list[StoredRun]:
+        """Return those of a frame's runs that are shown, in order; raises InvalidInput for an unknown sort key."""
+        if self.sort is not None and frame.count:
+            from ..query import check_keys, parse_sort, sort_rows
+
+            keys = [replace(key, descending=key.descending != self.descending) for key in parse_sort(self.sort)]
+            check_keys(keys, frame)
+            return load_runs(tracker, frame.take(sort_rows(frame, keys, frame.visible, limit=self.limit)))
+        rows = frame.rows
+        return load_runs(tracker, frame.take(rows if self.limit is None else rows[: self.limit]))
+
+
 @click.command(
     "ls",
     cls=Command,
     examples=(
-        "gittrack ls -e churn --sort -auc -n 5",
+        "gittrack ls -e churn --sort auc --desc -n 5",
+        "gittrack ls \"auc > 0.9 AND model = 'svm' AND started > '7 days ago'\"",
+        "gittrack ls --group params.lr,params.model",
         "gittrack ls --columns id,name,params.lr,metrics.loss.min,tags.stage",
     ),
 )
+@click.argument("query", required=False)
 @experiment_option()
 @click.option("--columns", metavar="KEY,...", help="Show these columns: attributes, params.X, metrics.X[.min], tags.X.")
-@click.option("--sort", metavar="KEY", help="Sort by a column; -KEY for the largest first. Default: newest first.")
+@click.option("--sort", metavar="KEY,...", help="Sort by a column; -KEY for the largest first.")
+@click.option("--desc", "descending", is_flag=True, help="Turn the order of --sort round.")
+@click.option("--group", metavar="KEY,...", help="Show a line for each setting, such as params.lr,params.model.")
 @click.option(
-    "-n", "--limit", metavar="N", type=click.IntRange(min=1), help=f"Show N runs at most; {DEFAULT_LIMIT} by default."
+    "-n", "--limit", metavar="N", type=click.IntRange(min=1), help=f"Show N lines at most; {DEFAULT_LIMIT} by default."
 )
 @click.option("--all", "everything", is_flag=True, help="Show all runs, however many.")
 @click.option("--removed", is_flag=True, help="Show removed runs too.")
+@click.option("--watch", is_flag=True, help="Go on showing the present state, until Ctrl-C.")
 @json_option()
 @pass_session
 def ls(
     session: Session,
+    query: str | None,
     experiment: str | None,
     columns: str | None,
     sort: str | None,
+    descending: bool,
+    group: str | None,
     limit: int | None,
     everything: bool,
     removed: bool,
+    watch: bool,
     as_json: bool,
 ) -> None:
-    """List the recent runs as a table."""
-    chosen = [key.strip() for key in (columns or "").split(",") if key.strip()]
-    if limit is None and not everything:
-        limit = DEFAULT_LIMIT
-    with session.open_tracker() as tracker:
-        # One more than is shown, so that it is known whether there are more.
-        enough = limit + 1 if limit is not None and sort is None else None
-        runs: Sequence[StoredRun] = tracker.list_runs(experiment, removed=removed, limit=enough)
-        if sort is not None and runs:
-            runs = sort_runs(runs, sort)
-        shown = runs if limit is None else runs[:limit]
-        if as_json:
-            session.write_json("runs", [run.to_dict() for run in shown])
-        else:
-            first = [sort.lstrip("-")] if sort else []
-            _write_table(session, shown, columns=chosen, first=first, more=len(runs) > len(shown))
+    """List runs as a table: the recent ones, or those a QUERY finds.
 
-
-def _write_table(
-    session: Session, runs: Sequence[StoredRun], *, columns: Sequence[str], first: Sequence[str], more: bool
-) -> None:
-    terminal = session.terminal
-    if not runs:
-        terminal.note("no runs here yet", hint="gittrack run -- python train.py")
+    With --group, a line for each setting: how many runs it has (repeated seeds), and of each metric mean ± standard
+    deviation, least and greatest. What a QUERY can say: gittrack help query.
+    """
+    if descending and sort is None:
+        raise InvalidInput("--desc turns the order of --sort round", hint="gittrack ls --sort KEY --desc")
+    if watch and as_json:
+        raise InvalidInput("--watch draws for people; for programs there is", hint="gittrack ls --json")
+    most = limit or (None if everything else DEFAULT_LIMIT)
+    listing = Listing(query, experiment, removed, sort, descending, most)
+    if group is not None:
+        _list_groups(session, listing, group, metrics=columns, as_json=as_json)
         return
-    layout = lay_out_runs(runs, terminal.screen, now=session.now, columns=columns, first=first)
-    terminal.write(layout.lines)
-    if terminal.screen.interactive:
-        if layout.left_out:
-            left_out = f"{count(len(layout.left_out), 'column')} left out: {', '.join(layout.left_out)}"
-            terminal.note(clip(left_out, (terminal.screen.width or 80) - len("note: ")))
-        if more:
-            terminal.note("there are more runs", hint="gittrack ls --all")
+    keys = [key.strip() for key in (columns or "").split(",") if key.strip()]
+    with session.open_tracker() as tracker:
+        if watch:
+            _watch(session, tracker, listing, keys)
+            return
+        frame = listing.load(session, tracker)
+        runs = listing.choose(frame, tracker)
+        if as_json:
+            session.write_json("runs", [run.to_dict() for run in runs])
+        elif not runs:
+            _say_none(session, listing)
+        else:
+            first = listing.name_columns(frame)
+            layout = lay_out_runs(runs, session.terminal.screen, now=session.now, columns=keys, first=first)
+            session.terminal.write(layout.lines)
+            _say_more(session, layout, frame.count - len(runs))
+
+
+def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | None, as_json: bool) -> None:
+    from .group import group_frame, grouping_record, make_group_columns
+
+    sort = listing.sort
+    if sort is not None and listing.descending:
+        sort = sort[1:] if sort.startswith("-") else f"-{sort}"
+    with session.open_tracker() as tracker:
+        frame = listing.load(session, tracker)
+        if not frame.count and not as_json:
+            _say_none(session, listing)
+            return
+        grouping = group_frame(frame, by, metrics=metrics, sort=sort) if frame.count else None
+    if grouping is None or as_json:
+        session.write_json("groups", grouping_record(grouping) if grouping else [])
+        return
+    shown = replace(grouping, groups=grouping.groups[: listing.limit])
+    session.terminal.write(lay_out(make_group_columns(shown), session.terminal.screen).lines)
+    more = len(grouping.groups) - len(shown.groups)
+    if more and session.terminal.screen.interactive:
+        session.terminal.note(f"there are {count(more, 'more group')}", hint="gittrack ls --all --group …")
+
+
+def _watch(session: Session, tracker: Tracker, listing: Listing, columns: Sequence[str]) -> None:
+    def draw(room: Room) -> Sequence[str]:
+        now = time_ns() // 1000
+        frame = listing.load(session, tracker)
+        runs = listing.choose(frame, tracker)
+        rows = runs if room.rows is None else runs[: max(room.rows - 1, 1)]
+        first = listing.name_columns(frame)
+        return lay_out_runs(rows, room.screen, now=now, columns=columns, first=first).lines if rows else ["no runs yet"]
+
+    redraw(session.terminal, draw, seconds=WATCH_SECONDS)
+
+
+def _say_none(session: Session, listing: Listing) -> None:
+    if listing.query is None:
+        session.terminal.note("no runs here yet", hint="gittrack run -- python train.py")
+    else:
+        session.terminal.note("no run fulfils that", hint="gittrack ls")
+
+
+def _say_more(session: Session, layout: Layout, more: int) -> None:
+    terminal = session.terminal
+    if not terminal.screen.interactive:
+        return
+    if layout.left_out:
+        left_out = f"{count(len(layout.left_out), 'column')} left out: {', '.join(layout.left_out)}"
+        terminal.note(clip(left_out, (terminal.screen.width or 80) - len("note: ")))
+    if more:
+        terminal.note(f"there are {count(more, 'more run')}", hint="gittrack ls --all")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidInput
 from .session import Session
 
 if TYPE_CHECKING:
     from ..frame import Frame
+    from ..stored_run import StoredRun
     from ..tracker import Tracker
+
+_MOST_RUNS = 50
+# What every query has and hardly a run's name: an operator, or one that is a word.
+_COMPARES = r"(?i)[=<>]|\s(in|is|like|ilike|between)\s|^not\s"
 
 
 def load_selection(
@@ -27,6 +35,37 @@ def load_selection(
         check_keys(parsed, frame)
         mask = filter_frame(parsed, frame, now=session.now)
     return frame.take(sort_rows(frame, (), mask))
+
+
+def find_runs(session: Session, tracker: Tracker, words: Sequence[str], *, experiment: str | None) -> list[StoredRun]:
+    """Return the runs that words name or find, each once, in order: a word that compares something is a query.
+
+    Raises NotFound and Ambiguous for a name, InvalidInput for a query that cannot be read or finds more than 50 runs.
+    """
+    found: dict[str, StoredRun] = {}
+    for word in words:
+        if _is_query(word):
+            frame = load_selection(session, tracker, word, experiment=experiment, removed=False)
+            if frame.count > _MOST_RUNS:
+                raise InvalidInput(
+                    f"{word!r:.100} finds {frame.count} runs, more than the {_MOST_RUNS} that can stand side by side",
+                    hint="gittrack ls --group KEY",
+                )
+            runs = load_runs(tracker, frame)
+        else:
+            runs = [tracker.get_run(word, experiment=experiment)]
+        found.update((run.id, run) for run in runs)
+    return list(found.values())
+
+
+def _is_query(word: str) -> bool:
+    return re.search(_COMPARES, word) is not None
+
+
+def load_runs(tracker: Tracker, frame: Frame) -> list[StoredRun]:
+    """Return a frame's visible runs, in order, each as it stands now."""
+    chosen = frame.get_attribute("id").filter(frame.visible)
+    return [tracker.get_run(id) for id in chosen.to_pylist()]
 
 
 def _load_frame(tracker: Tracker, experiment: str | None, *, removed: bool) -> Frame:

@@ -14,6 +14,7 @@ from .manual import read_manual
 from .parser import parse_query, parse_sort
 from .sorting import sort_rows
 from .tree import Key, Query, SortKey
+from .values import read_numbers_of, read_values
 
 __all__ = [
     "Column",
@@ -27,6 +28,8 @@ __all__ = [
     "parse_query",
     "parse_sort",
     "read_manual",
+    "read_numbers_of",
+    "read_values",
     "sort_rows",
     "write_key",
 ]
