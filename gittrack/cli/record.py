@@ -69,7 +69,7 @@ def metric(session: Session, words: tuple[str, ...], step: int | None, ref: str 
     Without --step, the calls of several processes are numbered one after the other; points that a Python program
     records beside them are not counted any more after the first such call.
     """
-    texts = split_assignments(words) if "=" in words[0] or len(words) != 2 else {words[0]: words[1]}
+    texts = split_assignments(_join_pair(words))
     values = {name: parse_number(name, text) for name, text in texts.items()}
     for name in values:
         layout.check_key(name, kind="metric")
@@ -88,24 +88,24 @@ def metric(session: Session, words: tuple[str, ...], step: int | None, ref: str 
 
 
 @record.command("param", context_settings=_VALUES, short_help="Set params, each once.")
-@click.argument("words", metavar="NAME=VALUE...", nargs=-1, required=True)
+@click.argument("words", metavar="NAME VALUE | NAME=VALUE...", nargs=-1, required=True)
 @_run_option
 @pass_session
 def param(session: Session, words: tuple[str, ...], ref: str | None, untracked: bool) -> None:
     """Set params, each once. Values are typed as `gittrack run -p` has them."""
-    params = parse_params(words)
+    params = parse_params(_join_pair(words))
     with _join(session, ref, untracked=untracked) as run:
         if run is not None:
             run.log_params(params)
 
 
 @record.command("tag", context_settings=_VALUES, short_help="Set tags.")
-@click.argument("words", metavar="NAME=VALUE...", nargs=-1, required=True)
+@click.argument("words", metavar="NAME VALUE | NAME=VALUE...", nargs=-1, required=True)
 @_run_option
 @pass_session
 def tag(session: Session, words: tuple[str, ...], ref: str | None, untracked: bool) -> None:
     """Set tags; a later value replaces an earlier one."""
-    tags = split_assignments(words)
+    tags = split_assignments(_join_pair(words))
     with _join(session, ref, untracked=untracked) as run:
         if run is not None:
             run.set_tags(tags)
@@ -169,3 +169,8 @@ def _find_id(session: Session, ref: str) -> str:
     if not found.live:
         raise NotFound(f"run {found.name} has ended: no process records it any more", hint="gittrack ls")
     return found.id
+
+
+def _join_pair(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return assignments, also where there is one that was written as two words."""
+    return (f"{words[0]}={words[1]}",) if len(words) == 2 and "=" not in words[0] else words
