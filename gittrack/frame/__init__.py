@@ -6,8 +6,8 @@ this quick. What each column is, `schema` says.
 
 from __future__ import annotations
 
-from .builder import RunRecord, SegmentBuilder, build_segment
-from .frame import Frame
+from .builder import RunRecord, SegmentBuilder, build_segment, pack_metric
+from .frame import Frame, join_frames
 from .segment import Block, KeyedTable, Segment
 from .tall import compact_frame
 
@@ -20,4 +20,6 @@ __all__ = [
     "SegmentBuilder",
     "build_segment",
     "compact_frame",
+    "join_frames",
+    "pack_metric",
 ]

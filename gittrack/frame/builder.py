@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,20 @@ from .schema import (
     keyed_schema,
     run_schema,
 )
-from .segment import Block, KeyedTable, Segment
+from .segment import Block, KeyedTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _EXACT_INT = 2**53
+_KINDS = {type(None): NULL, bool: BOOL, int: INT, float: FLOAT, str: TEXT}
+_HAS_NUMBER = bytes(kind in (BOOL, INT, FLOAT) for kind in range(256))
+
+_METRIC_FIELDS = len(METRIC_FLOATS) + len(METRIC_INTEGERS)
+
+# Takes the floats that METRIC_FLOATS names, then the integers that METRIC_INTEGERS does; raises struct.error for an
+# integer beyond 64 bits.
+pack_metric = struct.Struct(f"={len(METRIC_FLOATS)}d{len(METRIC_INTEGERS)}q").pack
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class RunRecord:
     live: bool = False
 
 
-def build_segment(records: Iterable[RunRecord]) -> Segment:
+def build_segment(records: Iterable[RunRecord]) -> Block:
     """Return the records as a segment, one row each, in their order."""
     builder = SegmentBuilder()
     for record in records:
@@ -64,12 +73,7 @@ def build_segment(records: Iterable[RunRecord]) -> Segment:
             record.run, commit=record.commit, commit_time=record.commit_time, tree=record.tree, live=record.live
         )
         builder.add_params(record.params)
-        for key, summary in record.summary.items():
-            builder.add_metric(
-                key,
-                [getattr(summary, name) for name in METRIC_FLOATS],
-                [getattr(summary, name) for name in METRIC_INTEGERS],
-            )
+        builder.add_summary(record.summary)
         builder.add_artifacts(record.artifacts)
     return builder.finish()
 
@@ -78,8 +82,8 @@ class SegmentBuilder:
     """A segment in the making: `add_run` opens a row, the other methods add to the row that was opened last.
 
     `height` is the number of rows so far, `weight` about how many bytes of text and numbers they hold. An empty text
-    of a run, such as no note, is a null. A whole number too large for its column becomes the nearest that fits. A key
-    counts once in a row; only inputs may share a name.
+    of a run, such as no note, is a null. A whole number too large for its column becomes the nearest that fits. Params
+    are of the very types None, bool, int, float and str.
     """
 
     def __init__(self) -> None:
@@ -91,7 +95,7 @@ class SegmentBuilder:
         self._tags: dict[str, _Entries] = {}
         self._artifacts: dict[str, _Entries] = {}
         self._inputs: dict[str, _Entries] = {}
-        self._keys: dict[str, str] = {}
+        self._spelled: dict[str, str] = {}
 
     def add_run(
         self, run: Run, *, commit: str | None, commit_time: int | None, tree: str | None, live: bool = False
@@ -99,102 +103,114 @@ class SegmentBuilder:
         """Open the next row: a run's attributes, tags and inputs."""
         source, failure = run.source, run.failure
         command = shlex.join(run.command)
-        self._runs.append(
-            (
-                run.id,
-                run.name,
-                run.experiment,
-                run.status.value,
-                run.started,
-                run.ended,
-                run.removed,
-                run.parent,
-                run.reproduces,
-                run.user or None,
-                run.host or None,
-                run.note or None,
-                command or None,
-                run.revision,
-                run.exit_code,
-                live,
-                run.incomplete or None,
-                None if failure is None else f"{failure.type}: {failure.message}",
-                commit,
-                commit_time,
-                tree,
-                source.commit,
-                source.branch,
-                source.remote,
-                source.tree,
-                source.directory,
-                source.dirty,
-                source.captured,
-            )
+        values = (
+            run.id,
+            run.name,
+            run.experiment,
+            run.status.value,
+            run.started,
+            run.ended,
+            run.removed,
+            run.parent,
+            run.reproduces,
+            run.user or None,
+            run.host or None,
+            run.note or None,
+            command or None,
+            run.revision,
+            run.exit_code,
+            live,
+            run.incomplete or None,
+            None if failure is None else f"{failure.type}: {failure.message}",
+            commit,
+            commit_time,
+            tree,
+            source.commit,
+            source.branch,
+            source.remote,
+            source.tree,
+            source.directory,
+            source.dirty,
+            source.captured,
         )
+        self._runs.append(values)
         self.height += 1
-        self.weight += 600 + len(run.note) + len(command)
+        self.weight += 300 + sum(len(value) for value in values if type(value) is str)
         for key, text in run.tags.items():
             self._add_entry(self._tags, key, (text,))
-            self.weight += len(text)
+            self.weight += 100 + len(key) + len(text)
         for entry in run.inputs:
             self._add_input(entry)
 
     def add_params(self, params: Mapping[str, Scalar]) -> None:
         """Add params to the open row."""
-        row = self.height - 1
+        row, columns = self.height - 1, self._params
         for key, value in params.items():
-            column = self._params.get(key)
+            column = columns.get(key)
             if column is None:
-                column = self._params.setdefault(self._clean(key), _Params())
+                column = columns.setdefault(self._spell(key), _Params())
+            column.rows.append(row)
+            column.values.append(value)
+            self.weight += 30 + len(key)
             if type(value) is str:
                 self.weight += len(value)
-            column.add(row, value)
-        self.weight += 30 * len(params)
 
-    def add_metric(self, key: str, floats: list[float], integers: list[int]) -> None:
-        """Add a metric's summary to the open row: values as METRIC_FLOATS and METRIC_INTEGERS name them."""
+    def add_summary(self, summary: Mapping[str, MetricSummary]) -> None:
+        """Add the summaries of metrics to the open row."""
+        for key, value in summary.items():
+            floats = (getattr(value, name) for name in METRIC_FLOATS)
+            integers = (clamp(getattr(value, name), 64) for name in METRIC_INTEGERS)
+            self.add_metric(key, pack_metric(*floats, *integers))
+
+    def add_metric(self, key: str, data: bytes) -> None:
+        """Add a metric to the open row, its numbers packed by `pack_metric`."""
         column = self._metrics.get(key)
         if column is None:
-            column = self._metrics.setdefault(self._clean(key), _Metrics())
-        column.add(self.height - 1, floats, integers)
-        self.weight += 84
+            column = self._metrics.setdefault(self._spell(key), _Metrics())
+        column.rows.append(self.height - 1)
+        column.data += data
+        self.weight += 84 + len(key)
 
     def add_artifacts(self, artifacts: Mapping[str, Pointer]) -> None:
         """Add artifacts to the open row."""
         for path, pointer in artifacts.items():
             self._add_entry(self._artifacts, path, (pointer.oid, pointer.size))
-        self.weight += 100 * len(artifacts)
+            self.weight += 250 + len(path)
 
-    def finish(self) -> Segment:
+    def finish(self) -> Block:
         """Return what was added as a segment."""
         return Block(
             self._build_runs(),
             {
                 PARAMS: self._build_params(),
                 METRICS: self._build_metrics(),
-                TAGS: _build_entries(TAGS, self._tags),
-                ARTIFACTS: _build_entries(ARTIFACTS, self._artifacts),
-                INPUTS: _build_entries(INPUTS, self._inputs),
+                TAGS: self._build_entries(TAGS, self._tags),
+                ARTIFACTS: self._build_entries(ARTIFACTS, self._artifacts),
+                INPUTS: self._build_entries(INPUTS, self._inputs),
             },
         )
 
-    def _clean(self, key: str) -> str:
-        return key if key.isascii() else encode_text(key).decode()
+    def _spell(self, key: str) -> str:
+        """Return a key as a column can be called, and remember where that is not its own spelling."""
+        if key.isascii():
+            return key
+        spelled = encode_text(key).decode()
+        if spelled != key:
+            self._spelled[spelled] = key
+        return spelled
 
     def _add_input(self, entry: Input) -> None:
-        column = self._inputs.setdefault(self._clean(entry.name), _Entries())
+        column = self._inputs.setdefault(self._spell(entry.name), _Entries())
         column.rows.append(self.height - 1)
         column.values.append((entry.path, entry.kind, entry.digest, entry.size, entry.context))
-        self.weight += 200
+        self.weight += 200 + sum(map(len, (entry.name, entry.path, entry.digest, entry.context)))
 
     def _add_entry(self, table: dict[str, _Entries], key: str, values: tuple[Any, ...]) -> None:
         column = table.get(key)
         if column is None:
-            column = table.setdefault(self._clean(key), _Entries())
-        row = self.height - 1
-        if not column.rows or column.rows[-1] != row:
-            column.rows.append(row)
-            column.values.append(values)
+            column = table.setdefault(self._spell(key), _Entries())
+        column.rows.append(self.height - 1)
+        column.values.append(values)
 
     def _build_runs(self) -> pa.RecordBatch:
         import pyarrow as pa
@@ -209,13 +225,14 @@ class SegmentBuilder:
 
         keys = sorted(self._params)
         columns = [self._params[key] for key in keys]
-        kinds = b"".join(column.kinds for column in columns)
-        numbers = make_plain(b"".join(column.numbers for column in columns), pa.float64())
-        has_number = bytes(kind in (BOOL, INT, FLOAT) for kind in kinds)
-        if not all(has_number):
+        self._drop_repeats(self._params)
+        kinds = b"".join(bytes(map(_find_kind, column.values)) for column in columns)
+        numbers = make_plain(b"".join(map(_spread_numbers, columns)), pa.float64())
+        has_number = kinds.translate(_HAS_NUMBER)
+        if 0 in has_number:
             validity = make_mask(has_number).buffers()[1]
             numbers = pa.Array.from_buffers(pa.float64(), len(kinds), [validity, numbers.buffers()[1]])
-        texts = make_texts([text for column in columns for text in column.texts])
+        texts = make_texts([text for column in columns for text in map(_find_text, column.values)])
         return _assemble(PARAMS, keys, columns, [make_plain(kinds, pa.uint8()), numbers, texts])
 
     def _build_metrics(self) -> KeyedTable:
@@ -223,58 +240,59 @@ class SegmentBuilder:
 
         keys = sorted(self._metrics)
         columns = [self._metrics[key] for key in keys]
-        floats = len(METRIC_FLOATS)
-        integers = len(METRIC_INTEGERS)
-        arrays = [
-            make_plain(b"".join(column.floats[at::floats] for column in columns), pa.float64()) for at in range(floats)
-        ]
-        arrays += [
-            make_plain(b"".join(column.integers[at::integers] for column in columns), pa.int64())
-            for at in range(integers)
-        ]
+        self._drop_repeats(self._metrics)
+        arrays = []
+        for place in range(_METRIC_FIELDS):
+            is_float = place < len(METRIC_FLOATS)
+            views = (memoryview(column.data).cast("d" if is_float else "q") for column in columns)
+            data = b"".join(view[place::_METRIC_FIELDS].tobytes() for view in views)
+            arrays.append(make_plain(data, pa.float64() if is_float else pa.int64()))
         return _assemble(METRICS, keys, columns, arrays)
+
+    def _build_entries(self, table: str, entries: Mapping[str, _Entries]) -> KeyedTable:
+        keys = sorted(entries)
+        columns = [entries[key] for key in keys]
+        if table != INPUTS:
+            self._drop_repeats(entries)
+        fields = [field.type for field in keyed_schema(table)][1:]
+        values = list(zip(*(entry for column in columns for entry in column.values), strict=True)) or [()] * len(fields)
+        arrays = [_build_column(column, type) for column, type in zip(values, fields, strict=True)]
+        return _assemble(table, keys, columns, arrays)
+
+    def _drop_repeats(self, columns: Mapping[str, _Params | _Metrics | _Entries]) -> None:
+        """Leave one entry a row where two keys came to be spelled alike."""
+        for key in self._spelled.keys() & columns.keys():
+            columns[key].drop_repeats()
 
 
 class _Params:
     """One param over the rows that have it."""
 
-    __slots__ = ("kinds", "numbers", "rows", "texts")
+    __slots__ = ("rows", "values")
 
     def __init__(self) -> None:
         self.rows = array("i")
-        self.kinds = bytearray()
-        self.numbers = array("d")
-        self.texts: list[str | None] = []
+        self.values: list[Scalar] = []
 
-    def add(self, row: int, value: Scalar) -> None:
-        if self.rows and self.rows[-1] == row:
-            return
-        kind, number, text = _spread(value)
-        self.rows.append(row)
-        self.kinds.append(kind)
-        self.numbers.append(number)
-        self.texts.append(text)
+    def drop_repeats(self) -> None:
+        kept = dict(zip(reversed(self.rows), reversed(self.values), strict=True))
+        self.rows, self.values = array("i", reversed(kept)), list(reversed(kept.values()))
 
 
 class _Metrics:
     """One metric's summaries over the rows that have it, each row's numbers one after the other."""
 
-    __slots__ = ("floats", "integers", "rows")
+    __slots__ = ("data", "rows")
 
     def __init__(self) -> None:
         self.rows = array("i")
-        self.floats = array("d")
-        self.integers = array("q")
+        self.data = bytearray()
 
-    def add(self, row: int, floats: list[float], integers: list[int]) -> None:
-        if self.rows and self.rows[-1] == row:
-            return
-        self.rows.append(row)
-        self.floats.fromlist(floats)
-        try:
-            self.integers.fromlist(integers)
-        except OverflowError:
-            self.integers.fromlist([clamp(value, 64) for value in integers])
+    def drop_repeats(self) -> None:
+        size = 8 * _METRIC_FIELDS
+        pieces = (self.data[start : start + size] for start in range(0, len(self.data), size))
+        kept = dict(zip(reversed(self.rows), reversed(list(pieces)), strict=True))
+        self.rows, self.data = array("i", reversed(kept)), bytearray(b"".join(reversed(kept.values())))
 
 
 class _Entries:
@@ -286,23 +304,39 @@ class _Entries:
         self.rows = array("i")
         self.values: list[tuple[Any, ...]] = []
 
+    def drop_repeats(self) -> None:
+        kept = dict(zip(reversed(self.rows), reversed(self.values), strict=True))
+        self.rows, self.values = array("i", reversed(kept)), list(reversed(kept.values()))
 
-def _spread(value: Scalar) -> tuple[int, float, str | None]:
-    """Return a param's kind, number and text; the number stands for nothing where the kind has none."""
-    if value is None:
-        return NULL, 0.0, None
-    if isinstance(value, bool):
-        return BOOL, float(value), None
-    if isinstance(value, int):
-        if -_EXACT_INT <= value <= _EXACT_INT:
-            return INT, float(value), None
-        try:
-            return INT, float(value), _spell_int(value)
-        except OverflowError:
-            return INT, math.inf if value > 0 else -math.inf, _spell_int(value)
-    if isinstance(value, float):
-        return FLOAT, value, None
-    return TEXT, 0.0, value
+
+def _find_kind(value: Scalar) -> int:
+    return _KINDS[type(value)]
+
+
+def _spread_numbers(column: _Params) -> array[float]:
+    """Return a number for each value: itself where it is one, and anything where it is not."""
+    try:
+        return array("d", column.values)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return array("d", map(_find_number, column.values))
+
+
+def _find_number(value: Scalar) -> float:
+    if value is None or isinstance(value, str):
+        return 0.0
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _find_text(value: Scalar) -> str | None:
+    """Return what a param's text column holds: a text, and the digits of a whole number that a float cannot hold."""
+    if type(value) is str:
+        return value
+    if type(value) is int and not -_EXACT_INT <= value <= _EXACT_INT:
+        return _spell_int(value)
+    return None
 
 
 def _spell_int(value: int) -> str:
@@ -318,15 +352,6 @@ def _build_column(values: Sequence[Any], type: pa.DataType) -> pa.Array:
     if type == pa.string():
         return make_texts(values)
     return make_mask(bytes(values)) if type == pa.bool_() else make_numbers(values, type)
-
-
-def _build_entries(table: str, entries: Mapping[str, _Entries]) -> KeyedTable:
-    keys = sorted(entries)
-    columns = [entries[key] for key in keys]
-    fields = [field.type for field in keyed_schema(table)][1:]
-    values = list(zip(*(entry for column in columns for entry in column.values), strict=True)) or [()] * len(fields)
-    arrays = [_build_column(column, type) for column, type in zip(values, fields, strict=True)]
-    return _assemble(table, keys, columns, arrays)
 
 
 def _assemble(

@@ -165,3 +165,15 @@ class Frame:
         from .tall import build_views
 
         return build_views(self)
+
+
+def join_frames(frames: Sequence[Frame]) -> Frame:
+    """Return frames one after the other as one."""
+    import pyarrow as pa
+
+    if len(frames) == 1:
+        return frames[0]
+    segments = [segment for frame in frames for segment in frame.segments]
+    if all(frame.count == frame.height for frame in frames):
+        return Frame(segments)
+    return Frame(segments, pa.concat_arrays([frame.visible for frame in frames]))

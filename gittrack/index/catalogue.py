@@ -1,0 +1,140 @@
+"""Owns the index of a whole store: the shelves of its experiments, and frames over one or all of them.
+
+Knows nothing of live runs and of what is asked of a frame.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from .. import layout
+from ..errors import Corrupt, GittrackError
+from ..frame import Frame, join_frames
+from ..history import History
+from ..model import Experiment
+from .growth import Progress
+from .manifest import VERSION
+from .shelf import MANIFEST, Shelf
+from .state import State
+
+if TYPE_CHECKING:
+    from .finding import Damage
+
+_FORGOTTEN_AGE = 30 * 86_400.0
+
+
+@dataclass(frozen=True)
+class IndexedExperiment:
+    """An experiment with all its runs: `frame` has a visible row for each; `damages` are the records passed over."""
+
+    experiment: Experiment
+    frame: Frame
+    damages: tuple[GittrackError, ...]
+    state: State
+
+
+class Index:
+    """The disposable copy of what the store holds, as columns. Deleting its files loses nothing but time.
+
+    `note` is told, once, when a damaged index is rebuilt; `progress`, during a long reading, how much is done of how
+    much. Safe for threads, and beside other processes.
+    """
+
+    def __init__(
+        self, history: History, *, note: Callable[[str], None] | None = None, progress: Progress | None = None
+    ) -> None:
+        self._history = history
+        self._note = note
+        self._progress = progress
+        self._shelves: dict[str, Shelf] = {}
+        self._experiments: dict[str, IndexedExperiment] = {}
+        self._joined: tuple[tuple[State, ...], Frame] | None = None
+        self._turns = RLock()
+
+    @property
+    def directory(self) -> Path:
+        """Where the index is kept."""
+        return layout.index_directory(self._history.store.repository.common_directory, VERSION)
+
+    def refresh(self, experiment: str | None = None) -> Frame:
+        """Return a frame over the runs of one experiment (a slug), or of all; no rows where there is no such one."""
+        found = self.read(experiment)
+        with self._turns:
+            states = tuple(entry.state for entry in found)
+            if self._joined is None or self._joined[0] != states:  # states are equal only where they are the same
+                self._joined = states, join_frames([entry.frame for entry in found])
+            return self._joined[1]
+
+    def read(self, experiment: str | None = None) -> list[IndexedExperiment]:
+        """Return one experiment (a slug), or all, sorted by slug, as the branches stand now.
+
+        Where nothing has moved since the last time, only refs are read. Where the history of an experiment cannot be
+        read, what was known of it is returned, with the error among its damages.
+        """
+        with self._turns:
+            tips = self._history.find_tips()
+            slugs = list(tips) if experiment is None else [slug for slug in (experiment,) if slug in tips]
+            if not slugs:
+                return []
+            shallow = self._read_shallow()
+            found = [self._read_one(slug, tuple(sorted(tips[slug])), shallow) for slug in slugs]
+            if experiment is None:
+                self._forget(set(tips))
+            return found
+
+    def _read_one(self, slug: str, tips: tuple[str, ...], shallow: str) -> IndexedExperiment:
+        shelf = self._shelves.get(slug)
+        if shelf is None:
+            shelf = self._shelves[slug] = Shelf(self._history, slug, self.directory, note=self._say)
+        failure: tuple[GittrackError, ...] = ()
+        try:
+            state = shelf.refresh(tips, shallow, progress=self._progress)
+        except GittrackError as error:
+            state, failure = shelf.state or State(slug), (error,)
+        known = self._experiments.get(slug)
+        if known is not None and known.state is state and not failure:
+            return known
+        damages = tuple(_raise_later(damage) for damage in state.damages)
+        made = IndexedExperiment(state.experiment, state.frame, damages + failure, state)
+        if not failure:
+            self._experiments[slug] = made
+        return made
+
+    def _say(self, message: str) -> None:
+        if self._note is not None:
+            self._note(message)
+
+    def _read_shallow(self) -> str:
+        """Return the edge of a shallow clone as one text: where it moves, other commits can be reached."""
+        try:
+            return (self._history.store.repository.common_directory / "shallow").read_text("ascii")
+        except (OSError, ValueError):
+            return ""
+
+    def _forget(self, slugs: set[str]) -> None:
+        """Let go of experiments that are gone, and delete what the index kept of them, a month later."""
+        for slug in self._shelves.keys() - slugs:
+            del self._shelves[slug]
+            self._experiments.pop(slug, None)
+        kept = {shelf.directory.name for shelf in self._shelves.values()}
+        try:
+            strangers = [entry for entry in os.scandir(self.directory) if entry.name not in kept]
+        except OSError:
+            return
+        for entry in strangers:
+            try:
+                if time.time() - os.stat(os.path.join(entry.path, MANIFEST)).st_mtime > _FORGOTTEN_AGE:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+            except OSError:
+                continue
+
+
+def _raise_later(damage: Damage) -> GittrackError:
+    return Corrupt(damage.message, hint=damage.hint)
