@@ -30,8 +30,11 @@ from .figure import (
 )
 from .group import group_runs
 from .model import Scalar
+from .query import Key, Query, filter_frame, sort_rows
+from .query.tree import Missing, Not, Or
 
 if TYPE_CHECKING:
+    from .frame import Frame
     from .stored_run import StoredRun
     from .tracker import Tracker
 
@@ -111,9 +114,11 @@ def choose_runs(tracker: Tracker, metrics: Sequence[str], *, experiment: str | N
     return found[:limit]
 
 
-def list_metrics(tracker: Tracker, experiment: str | None) -> set[str]:
-    """Return the metrics that any run has."""
-    return {metric for run in tracker.list_runs(experiment) for metric in run.summary}
+def choose_newest(frame: Frame, metrics: Sequence[str], *, limit: int) -> Frame:
+    """Return the runs of a frame that have one of the metrics (any run where none is named), newest first."""
+    having = tuple(Not(Missing(Key("metrics", metric, exact=True))) for metric in metrics)
+    mask = filter_frame(Query(Or(having) if having else None), frame, now=0)
+    return frame.take(sort_rows(frame, (), mask, limit=limit))
 
 
 def choose_metrics(runs: Sequence[StoredRun], *, most: int) -> list[str]:

@@ -259,9 +259,23 @@ def test_what_cannot_be_plotted_is_said(runs: list[str], words: tuple[str, ...],
 
 
 def test_a_store_without_metrics_says_so(repo: Path) -> None:
-    gittrack.start_run("empty").end()
     assert call("plot").err == "error: no run has a metric\nhint: gittrack ls\n"
+    gittrack.start_run("empty").end()
+    assert call("plot").err == "error: these runs have no metrics to plot\nhint: gittrack ls\n"
     assert call("plot", "-r", "latest").err == "error: these runs have no metrics to plot\nhint: gittrack ls\n"
+
+
+def test_a_query_chooses_runs(runs: list[str]) -> None:
+    assert list(read_curves("loss", "params.lr < 0.05")) == [f"loss {runs[3]}", f"loss {runs[1]}"]
+    assert list(read_curves("loss", "params.lr < 0.05", "-n", "1")) == [f"loss {runs[3]}"]
+    assert list(read_curves("loss", "seed = 0", runs[1])) == [f"loss {runs[0]}", f"loss {runs[1]}"]
+    assert list(read_curves("seed = 2")) == [f"auc {runs[2]}"]
+    refused = call("plot", "loss", "seed > 100")
+    assert (refused.code, refused.err) == (
+        3,
+        "error: no run that 'seed > 100' finds has the metric 'loss'\nhint: gittrack ls\n",
+    )
+    assert "params.sed" in call("plot", "loss", "params.sed > 100").err
 
 
 def test_what_is_not_drawn_is_noted(repo: Path) -> None:

@@ -12,6 +12,7 @@ import click
 from ..errors import Ambiguous, InvalidInput, NotFound
 from .command import Command, complete_run, experiment_option, json_option, pass_session
 from .failure import find_close
+from .selection import is_query, load_runs, load_selection
 from .session import Session
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..tracker import Tracker
 
 _PIXELS_WIDE = 1000
+_RECENT = 20
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,63 @@ class Choice:
 
 
 def choose(
-    tracker: Tracker, words: Sequence[str], *, refs: Sequence[str], experiment: str | None, limit: int
+    session: Session,
+    tracker: Tracker,
+    words: Sequence[str],
+    *,
+    refs: Sequence[str],
+    experiment: str | None,
+    limit: int,
 ) -> Choice:
     """Return the metrics and runs that are meant.
 
-    `words` are metrics, then runs: the first that is a metric of no run begins the runs. `refs` are runs too. Where no
-    run is named, the newest that have one of the metrics are meant; where no metric is, the most telling one.
+    `words` are metrics, then runs or queries: the first that is a metric of no run begins those. `refs` are runs too.
+    Where no run is named, all are meant; of all, and of those a query finds, the newest that have one of the metrics,
+    `limit` at most. Where no metric is named, the most telling one is meant. Raises NotFound and InvalidInput.
     """
-    from ..plotting import choose_metrics, choose_runs, list_metrics
+    from ..plotting import choose_metrics
 
     named = [tracker.get_run(ref, experiment=experiment) for ref in refs]
-    known = {metric for run in named for metric in run.summary} if named else list_metrics(tracker, experiment)
+    if named:
+        known: Collection[str] = {metric for run in named for metric in run.summary}
+    else:
+        known = load_selection(session, tracker, None, experiment=experiment, removed=False).list_keys("metrics")
     split = next((position for position, word in enumerate(words) if word not in known), len(words))
     metrics = list(dict.fromkeys(words[:split]))
-    named += [_get_run(tracker, word, experiment=experiment, metrics=known) for word in words[split:]]
+    for word in words[split:]:
+        if is_query(word):
+            named += _find_runs(session, tracker, word, metrics, experiment=experiment, limit=limit)
+        else:
+            named.append(_get_run(tracker, word, experiment=experiment, metrics=known))
+    if not refs and not words[split:]:
+        named = _find_runs(session, tracker, None, metrics, experiment=experiment, limit=limit)
     runs = list({run.id: run for run in named}.values())
-    if not runs:
-        runs = choose_runs(tracker, metrics, experiment=experiment, limit=limit)
     return Choice(metrics or choose_metrics(runs, most=1), runs)
+
+
+def _find_runs(
+    session: Session,
+    tracker: Tracker,
+    query: str | None,
+    metrics: Sequence[str],
+    *,
+    experiment: str | None,
+    limit: int,
+) -> list[StoredRun]:
+    """Return the newest runs, of all or of a query's, that have one of the metrics, or else the most telling one."""
+    from ..plotting import choose_metrics, choose_newest
+
+    frame = load_selection(session, tracker, query, experiment=experiment, removed=False)
+    if not metrics:
+        recent = load_runs(tracker, choose_newest(frame, (), limit=_RECENT))
+        metrics = choose_metrics(recent, most=1) if recent else ()
+    chosen = choose_newest(frame, metrics, limit=limit)
+    if not chosen.count:
+        which = "no run" if query is None else f"no run that {query!r:.200} finds"
+        raise NotFound(
+            f"{which} has {f'the metric {metrics[0]!r:.100}' if metrics else 'a metric'}", hint="gittrack ls"
+        )
+    return load_runs(tracker, chosen)
 
 
 def _get_run(tracker: Tracker, word: str, *, experiment: str | None, metrics: Collection[str]) -> StoredRun:
@@ -92,11 +133,11 @@ def _complete_word(context: click.Context, param: click.Parameter, incomplete: s
     examples=(
         "gittrack plot loss val_loss latest latest~1 --smooth 0.6",
         "gittrack plot loss -e churn --group params.lr --log y -o loss.html",
-        "gittrack plot auc --x params.lr --log x",
+        "gittrack plot auc \"params.model = 'svm'\" --x params.lr --log x",
         "gittrack plot auc --kind parcoords -o sweep.png",
     ),
 )
-@click.argument("words", nargs=-1, metavar="[METRIC]... [RUN]...", shell_complete=_complete_word)
+@click.argument("words", nargs=-1, metavar="[METRIC]... [RUN|QUERY]...", shell_complete=_complete_word)
 @click.option("-r", "--run", "refs", metavar="RUN", multiple=True, shell_complete=complete_run, help="Plot this run.")
 @experiment_option()
 @click.option(
@@ -125,8 +166,9 @@ def plot(
 ) -> None:
     """Plot metrics of runs, in the terminal or to a file.
 
-    Words are metrics first, then runs; without runs, the newest that have the metric; without a metric, the most
-    telling one. --smooth 0.6 is an exponential moving average as TensorBoard has it, --smooth 25 a running mean.
+    Words are metrics first, then runs or queries; without those, the newest runs that have the metric; without a
+    metric, the most telling one. --smooth 0.6 is an exponential moving average as TensorBoard has it, --smooth 25 a
+    running mean.
     """
     from ..figure import picture_record
     from ..plotting import make_picture, make_plan
@@ -134,7 +176,7 @@ def plot(
     keys = tuple(key.strip() for key in (group or "").split(",") if key.strip())
     plan = make_plan(group=keys, **look)
     with session.open_tracker() as tracker:
-        choice = choose(tracker, words, refs=refs, experiment=experiment, limit=limit or plan.limit)
+        choice = choose(session, tracker, words, refs=refs, experiment=experiment, limit=limit or plan.limit)
         picture = make_picture(choice.runs, choice.metrics, plan)
     if as_json:
         session.write_json("plot", picture_record(picture))

@@ -44,7 +44,7 @@ def find_runs(session: Session, tracker: Tracker, words: Sequence[str], *, exper
     """
     found: dict[str, StoredRun] = {}
     for word in words:
-        if _is_query(word):
+        if is_query(word):
             frame = load_selection(session, tracker, word, experiment=experiment, removed=False)
             if frame.count > _MOST_RUNS:
                 raise InvalidInput(
@@ -58,7 +58,8 @@ def find_runs(session: Session, tracker: Tracker, words: Sequence[str], *, exper
     return list(found.values())
 
 
-def _is_query(word: str) -> bool:
+def is_query(word: str) -> bool:
+    """Tell whether a word compares something, as a query does, and is no name of a run."""
     return re.search(_COMPARES, word) is not None
 
 
