@@ -44,7 +44,7 @@ class Revision:
 class Branch:
     """What one experiment's history holds: the revision that speaks for each run, and the experiment's own record.
 
-    `revisions` are newest commit first. `root` is the name found in the record, or None where there is none.
+    `revisions` are newest commit first. `record` is the tree of the record that `experiment` was read from, if any.
     """
 
     slug: str
@@ -52,6 +52,7 @@ class Branch:
     revisions: tuple[Revision, ...]
     experiment: Experiment
     damaged: tuple[GittrackError, ...]
+    record: str | None = None
 
 
 class History:
@@ -176,7 +177,8 @@ class History:
             except GittrackError as error:
                 damaged.append(error)
         revisions = sorted(speaking.values(), key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True)
-        return Branch(slug, tips, tuple(revisions), experiment, tuple(damaged))
+        tree = record[1].tree if record is not None else None
+        return Branch(slug, tips, tuple(revisions), experiment, tuple(damaged), tree)
 
     def load_experiment(self, commit: Commit) -> Experiment:
         """Return the experiment that a record's commit holds; raises Corrupt where there is none."""

@@ -6,7 +6,7 @@ Pure text in, values out. Knows nothing of git, files or clocks.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from . import layout
@@ -16,6 +16,7 @@ from .model import FORMAT_VERSION, Experiment, MetricSummary, Snapshot, Status
 from .snapshot import check_format
 
 _SUBJECT_WIDTH = 100
+_ID = r"[0-9a-f]{40}([0-9a-f]{24})?"
 _NAME = re.compile("  (?:" + "|".join(Status.__members__) + ")(?=[ \n])")
 
 
@@ -33,6 +34,7 @@ class RunTrailers:
     source_commit: str | None
     source_dirty: bool
     parent_run: str | None
+    previous: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,14 @@ class ExperimentTrailers:
 
     experiment: str
     revision: int
+    previous: tuple[str, ...] = ()
 
 
-def write_run_message(snapshot: Snapshot) -> str:
-    """Return the commit message of a run's revision: subject, blank line, trailers, trailing newline."""
+def write_run_message(snapshot: Snapshot, *, previous: Iterable[str] = ()) -> str:
+    """Return the commit message of a run's revision: subject, blank line, trailers, trailing newline.
+
+    `previous` are the trees of the revisions that this one was made from.
+    """
     run = snapshot.run
     status = run.status.value if run.removed is None else f"{run.status.value} (removed)"
     trailers = [("Run", run.id), ("Revision", str(run.revision)), ("Status", run.status.value)]
@@ -55,20 +61,32 @@ def write_run_message(snapshot: Snapshot) -> str:
         trailers += [("Source-Commit", run.source.commit), ("Source-Dirty", "yes" if run.source.dirty else "no")]
     if run.parent:
         trailers.append(("Parent-Run", run.parent))
+    trailers += _list_previous(previous)
     trailers.append(("Format", str(FORMAT_VERSION)))
     return _write(_subject(f"{run.name}  {status}", snapshot.summary), trailers)
 
 
-def write_experiment_message(experiment: Experiment) -> str:
-    """Return the commit message of an experiment's own record."""
+def write_experiment_message(experiment: Experiment, *, previous: Iterable[str] = ()) -> str:
+    """Return the commit message of an experiment's own record; `previous` as for a run."""
     subject = f"experiment {experiment.name}" + (" (removed)" if experiment.removed is not None else "")
     trailers = [
         ("Record", "experiment"),
         ("Experiment", experiment.slug),
         ("Revision", str(experiment.revision)),
+        *_list_previous(previous),
         ("Format", str(FORMAT_VERSION)),
     ]
     return _write(subject, trailers)
+
+
+def write_merge_message(slug: str) -> str:
+    """Return the commit message of a merge, which carries no record."""
+    return _write(f"merge two lines of {slug}", [("Experiment", slug), ("Format", str(FORMAT_VERSION))])
+
+
+def _list_previous(trees: Iterable[str]) -> list[tuple[str, str]]:
+    ids = " ".join(trees)
+    return [("Previous", ids)] if ids else []
 
 
 def _write(subject: str, trailers: list[tuple[str, str]]) -> str:
@@ -96,7 +114,8 @@ def parse_message(message: str, *, where: str) -> RunTrailers | ExperimentTraile
     try:
         check_format(int(trailers["Format"]), where=where)
         if "Run" not in trailers:
-            return ExperimentTrailers(trailers["Experiment"], int(trailers.get("Revision", "1")))
+            revision = int(trailers.get("Revision", "1"))
+            return ExperimentTrailers(trailers["Experiment"], revision, _find_previous(trailers))
         if not layout.is_run_id(trailers["Run"]):
             raise Corrupt(f"{where}: not a run id: {trailers['Run']!r:.60}")
         return RunTrailers(
@@ -110,9 +129,14 @@ def parse_message(message: str, *, where: str) -> RunTrailers | ExperimentTraile
             source_commit=trailers.get("Source-Commit"),
             source_dirty=trailers.get("Source-Dirty") == "yes",
             parent_run=trailers.get("Parent-Run"),
+            previous=_find_previous(trailers),
         )
     except (KeyError, ValueError) as error:
         raise Corrupt(f"{where}: the commit's trailers are damaged ({error})") from None
+
+
+def _find_previous(trailers: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(id for id in trailers.get("Previous", "").split() if re.fullmatch(_ID, id))
 
 
 def _find_trailers(message: str) -> dict[str, str]:

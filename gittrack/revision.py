@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from . import layout
@@ -42,19 +42,25 @@ class StagedTree:
 
 
 def stage_snapshot(
-    store: Store, snapshot: Snapshot, *, parts: Mapping[str, bytes | TreeEntry], source: str | None
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    parts: Mapping[str, bytes | TreeEntry],
+    source: str | None,
+    previous: Iterable[str] = (),
 ) -> StagedTree:
     """Write a snapshot's tree; it is on disk once `append_run` has put it on a branch.
 
     `parts` maps every metric part's tree path to its bytes, or to the entry of an earlier revision that already holds
-    it; `source` is the id of the run's source tree. Equal input gives an equal tree, so this is safe to repeat.
+    it; `source` is the id of the run's source tree; `previous` are the trees of the revisions this one was made from.
+    Equal input gives an equal tree, so this is safe to repeat.
     """
     snapshot = replace(snapshot, parts=tuple(parts))
     files: dict[str, bytes | TreeEntry] = {**encode_snapshot(snapshot), **parts}
     if source is not None:
         files[layout.SOURCE_DIRECTORY] = TreeEntry(0o40000, source)
     tree = store.write_tree(files)
-    return StagedTree(snapshot, tree, write_run_message(snapshot))
+    return StagedTree(snapshot, tree, write_run_message(snapshot, previous=previous))
 
 
 def append_run(history: History, staged: StagedTree, stamp: Stamp, *, experiment_name: str = "") -> Commit:
@@ -77,7 +83,9 @@ def append_experiment(
     """Write an experiment's next record: `change` is given the present one, or None, and returns what it becomes."""
     with history.store.lock():
         tip = _find_base(history, slug)
-        experiment = change(None if tip is None else history.get_branch(slug).experiment)
+        known = None if tip is None else history.get_branch(slug)
+        experiment = change(None if known is None else known.experiment)
+        previous = (known.record,) if known is not None and known.record is not None else ()
         if tip is None:
             _create(history, slug, _write_record(history.store, experiment, parents=(), stamp=stamp))
         else:
@@ -85,7 +93,9 @@ def append_experiment(
                 history,
                 slug,
                 tip,
-                lambda parent: _write_record(history.store, experiment, parents=(parent,), stamp=stamp),
+                lambda parent: _write_record(
+                    history.store, experiment, parents=(parent,), stamp=stamp, previous=previous
+                ),
             )
     return experiment
 
@@ -106,13 +116,15 @@ def _commit(store: Store, staged: StagedTree, parent: str, stamp: Stamp) -> str:
     )
 
 
-def _write_record(store: Store, experiment: Experiment, *, parents: tuple[str, ...], stamp: Stamp) -> str:
+def _write_record(
+    store: Store, experiment: Experiment, *, parents: tuple[str, ...], stamp: Stamp, previous: tuple[str, ...] = ()
+) -> str:
     return store.write_commit(
         tree=store.write_tree(encode_experiment(experiment)),
         parents=parents,
         author=stamp.author,
         time=stamp.time // 1_000_000,
-        message=write_experiment_message(experiment),
+        message=write_experiment_message(experiment, previous=previous),
     )
 
 

@@ -369,6 +369,7 @@ class Tracker:
             replace(found.snapshot, run=changed),
             parts=self.history.find_parts(commit),
             source=None if source is None else source.id,
+            previous=(commit.tree,),
         )
         append_run(self.history, staged, self.make_stamp(now))
 

@@ -95,6 +95,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("figure", "canonical"),
     ("figure", "group"),
     ("frame", "series"),
+    ("merge", "snapshot"),
     ("message", "canonical"),
     ("message", "snapshot"),
     ("query", "frame"),
