@@ -36,7 +36,8 @@ class CommitReader:
     def read_points(self, metric: str | None) -> pa.Table:
         """Return the points of one metric, or of all; page checksums are verified."""
         parts = self._history.find_parts(self._commit)
-        return merge_tables(list(read_parts(self._history.store, parts, metric=metric)))
+        tables = list(read_parts(self._history.store, parts, metric=metric))
+        return tables[0] if len(tables) == 1 else merge_tables(tables)
 
     def read_tables(self) -> Iterator[pa.Table]:
         """Yield the points of all metrics, a table of bounded size for each part, as they were recorded."""

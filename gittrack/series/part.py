@@ -92,7 +92,7 @@ def decode_part(data: bytes, *, metric: str | None = None) -> pa.Table:
         table = _read_table(data, metric=metric)
     except (pa.ArrowException, ArithmeticError, LookupError, MemoryError, OSError, ValueError) as error:
         raise Corrupt(f"a metrics part cannot be read: {str(error) or type(error).__name__:.200}") from error
-    if metric is None:
+    if metric is None or get_column(table, "metric").dictionary.to_pylist() == [metric]:
         return table
     points = select_series(table, metric)
     names, counts = ([metric], [points.num_rows]) if points.num_rows else ([], [])
