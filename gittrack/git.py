@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import selectors
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TypeVar
@@ -48,6 +51,9 @@ _ESCAPE_SEQUENCE = "\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)
 _USERINFO = r"(https?://)[^/@\s]+@"
 _DEPRECATION = r"(?m)^warning: core\.fsyncObjectFiles is deprecated.*\n?"
 _MAX_ERROR_LENGTH = 4000
+_MAX_KEPT_ERRORS = 1 << 20
+# How many seconds a command that is not wanted any more has to remove its temporary files.
+_CLEAN_UP_TIME = 3.0
 
 _AnswerT = TypeVar("_AnswerT", bound="Answer")
 
@@ -142,6 +148,36 @@ class Git:
             errors.close()
             raise
 
+    def watch(
+        self,
+        *args: str | bytes,
+        on_line: Callable[[str], None],
+        input: bytes = b"",
+        patience: float | None = None,
+    ) -> Ended:
+        """Run one command, however it ends, and hand over each line of its error output when it comes.
+
+        A line ends with a newline or, as progress does, with a carriage return; it is safe to print. A command that
+        says nothing for `patience` seconds is ended. Where this is left by an exception, the command is asked to end
+        first, so that it can clean up. Raises Unsupported where no git is installed.
+        """
+        process = self._spawn(args, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # the exit status says more
+                process.stdin.write(input)
+                process.stdin.close()
+            output, errors = _listen(process, on_line, patience)
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_CLEAN_UP_TIME)
+            raise
+        finally:
+            _end(process)
+        return Ended(args, code, output, re.sub(_DEPRECATION, "", clean_text(errors)))
+
     def _spawn(
         self, args: tuple[str | bytes, ...], *, stdin: int | IO[bytes], stderr: int | IO[bytes]
     ) -> subprocess.Popen[bytes]:
@@ -158,6 +194,20 @@ class Git:
             raise StoreFailed(f"git could not be started: {error.strerror or error}") from error
         except ValueError as error:
             raise InvalidInput(f"git cannot be given such an argument: {error}") from error
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status, its output, and what it said (safe to print, without progress)."""
+
+    args: tuple[str | bytes, ...]
+    code: int
+    output: bytes
+    stderr: str
+
+    def check(self) -> None:
+        """Raise GitFailed unless the command succeeded."""
+        _check(self.args, self.code, self.stderr.encode())
 
 
 class Started:
@@ -260,6 +310,36 @@ def clean_text(raw: bytes) -> str:
     text = raw.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub(_CONTROL, "", re.sub(_ESCAPE_SEQUENCE, "", text.replace("\t", " ")))
     return re.sub(_USERINFO, r"\1", text).strip()[-_MAX_ERROR_LENGTH:]
+
+
+def _listen(
+    process: subprocess.Popen[bytes], on_line: Callable[[str], None], patience: float | None
+) -> tuple[bytes, bytes]:
+    """Return all output, and the lines of error output that ended with a newline; raises GitFailed after patience."""
+    output, errors, rest = bytearray(), bytearray(), b""
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(patience)
+            if not ready:
+                raise GitFailed(
+                    f"git said nothing for {patience:.0f} seconds", code=-signal.SIGTERM, stderr="timed out"
+                )
+            for key, _ in ready:
+                piece = os.read(key.fd, 1 << 16)
+                if not piece:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stdout:
+                    output += piece
+                else:
+                    *lines, rest = re.split(b"(?<=[\r\n])", rest[-_MAX_KEPT_ERRORS:] + piece)
+                    errors += b"".join(line for line in lines if line.endswith(b"\n"))
+                    del errors[:-_MAX_KEPT_ERRORS]
+                    for line in lines:
+                        on_line(clean_text(line))
+    return bytes(output), bytes(errors) + rest
 
 
 def _communicate(process: subprocess.Popen[bytes], input: bytes | None) -> tuple[bytes, bytes]:
