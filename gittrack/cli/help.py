@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pkgutil import get_data
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -99,8 +101,16 @@ number changes when a shape does; fields may be added at any time.
 Times are ISO 8601 UTC, durations seconds, sizes bytes. A number that is none is
 "NaN", "Infinity" or "-Infinity"."""
 
+
+def _read_query_language() -> str:
+    text = get_data("gittrack", "query/help.txt")
+    assert text is not None
+    return text.decode().rstrip("\n")
+
+
 TOPICS = {
     "runs": ("how to name a run", _RUNS),
+    "query": ("the language that finds runs", _read_query_language()),
     "columns": ("what gittrack ls can show and sort by", _say_columns()),
     "settings": ("what can be set, and where", _SETTINGS),
     "json": ("the shapes that --json prints", _JSON),
@@ -137,7 +147,7 @@ def _find_command_help(context: click.Context, words: tuple[str, ...]) -> str:
 def help_command(session: Session, context: click.Context, topic: tuple[str, ...]) -> None:
     """Explain a command or a topic.
 
-    Topics: runs, columns, settings, json, exit-codes.
+    Topics: runs, query, columns, settings, json, exit-codes.
     """
     known = TOPICS.get(topic[0]) if len(topic) == 1 else None
     session.terminal.write([known[1] if known else _find_command_help(context, topic)])

@@ -10,7 +10,6 @@ from __future__ import annotations
 from .filter import filter_frame
 from .keys import Column, check_keys, find_column, get_column
 from .keytext import write_key
-from .manual import read_manual
 from .parser import parse_query, parse_sort
 from .sorting import sort_rows
 from .tree import Key, Query, SortKey
@@ -27,7 +26,6 @@ __all__ = [
     "get_column",
     "parse_query",
     "parse_sort",
-    "read_manual",
     "read_numbers_of",
     "read_values",
     "sort_rows",

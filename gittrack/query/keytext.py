@@ -9,9 +9,9 @@ from .complaint import point_at, suggest
 from .tree import Group, Key
 from .vocabulary import ATTRIBUTES, DATASET_FIELDS, GROUPS, find_attribute, get_fields
 
-_PIECE = re.compile(r'`((?:[^`]|``)*)`(?!`)|"((?:[^"\\]|\\.|"")*)"(?!")|([^`"]+)', re.DOTALL)
-_PLAIN = re.compile(r"""[^\W\d][^\s'"`(),=<>!]*""")
-_PLAIN_REST = re.compile(r"""[^\s'"`(),=<>!]+""")
+_PIECE = r'(?s)`((?:[^`]|``)*)`(?!`)|"((?:[^"\\]|\\.|"")*)"(?!")|([^`"]+)'
+_PLAIN = r"""[^\W\d][^\s'"`(),=<>!]*"""
+_PLAIN_REST = r"""[^\s'"`(),=<>!]+"""
 
 
 def unquote(token: str, *, keep_backslashes: bool = False) -> str:
@@ -74,7 +74,7 @@ def write_key(key: Key) -> str:
 def quote_name(name: str, *, whole: bool = False, force: bool = False) -> str:
     """Return a name as it may stand in a query: behind a group, or as a `whole` key; quoted if it must or is forced."""
     plain = _PLAIN if whole else _PLAIN_REST
-    return name if plain.fullmatch(name) and not force else "`" + name.replace("`", "``") + "`"
+    return name if re.fullmatch(plain, name) and not force else "`" + name.replace("`", "``") + "`"
 
 
 def _split_quoted(group: Group, name: str, end_of_quotes: int, start: int) -> Key:
@@ -88,7 +88,7 @@ def _split_quoted(group: Group, name: str, end_of_quotes: int, start: int) -> Ke
 
 def _split(token: str) -> Iterator[tuple[str, bool]]:
     """Yield the pieces of a key, with whether each stood in quotes."""
-    for match in _PIECE.finditer(token):
+    for match in re.finditer(_PIECE, token):
         if match.group(3) is not None:
             yield match.group(3), False
         elif match.group(1) is not None:

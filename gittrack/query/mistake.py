@@ -8,8 +8,7 @@ from collections.abc import Set
 from ..errors import InvalidInput
 from .complaint import point_at
 
-_WORD = re.compile(r"""[^\s'"`(),=<>!]+""")
-_BEGINS_A_KEY = re.compile(r"[^\W\d]")
+_WORD = r"""[^\s'"`(),=<>!]+"""
 
 
 def explain(text: str, start: int, *, token: str, expected: Set[str]) -> InvalidInput:
@@ -27,7 +26,7 @@ def explain(text: str, start: int, *, token: str, expected: Set[str]) -> Invalid
     rest = text[start:]
     if rest[:1] in "'\"`" and not token:
         return point_at(text, start, f"the quote {rest[:1]} is not closed")
-    word = _WORD.match(rest)
+    word = re.match(_WORD, rest)
     found = token or (word.group() if word else rest[:1])
     return point_at(text, start, f"expected {wanted}, not {found!r:.40}", hint=_find_hint(found, expected))
 
@@ -56,9 +55,9 @@ def _name_expected(expected: Set[str]) -> str:
 
 def _find_hint(found: str, expected: Set[str]) -> str | None:
     if "NUMBER" in expected or "TEXT" in expected:
-        return f"'{found}'" if _WORD.fullmatch(found) else None
+        return f"'{found}'" if re.fullmatch(_WORD, found) else None
     if "KEY" in expected and found == "!":
         return "NOT"
     if "KEY" in expected and found[:1].isdigit():
-        return f"metrics.{found} or params.{found}" if _WORD.fullmatch(found) else None
+        return f"metrics.{found} or params.{found}" if re.fullmatch(_WORD, found) else None
     return {"&&": "AND", "&": "AND", "||": "OR", "|": "OR", "~": "LIKE", "contains": "LIKE '%text%'"}.get(found.lower())

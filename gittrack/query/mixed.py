@@ -66,11 +66,13 @@ def compare_mixed(column: Mixed, operator: Operator, value: Value) -> Any:
 
 def match_mixed(column: Mixed, pattern: str, *, fold: bool) -> Any:
     """Return which values a LIKE pattern fits; a number is spelled as Python does, and a flag in two ways."""
+    import pyarrow.compute as pc
+
     return _join(
         column,
-        flags=lambda flags: (
-            match_pattern(_spell_flags(flags, ("false", "true")), pattern, fold=fold)
-            | match_pattern(_spell_flags(flags, ("False", "True")), pattern, fold=fold)
+        flags=lambda flags: pc.or_(
+            match_pattern(_spell_flags(flags, ("false", "true")), pattern, fold=fold),
+            match_pattern(_spell_flags(flags, ("False", "True")), pattern, fold=fold),
         ),
         numbers=lambda numbers: match_pattern(_spell_numbers(column), pattern, fold=fold),
         texts=lambda texts: match_pattern(texts, pattern, fold=fold),

@@ -24,7 +24,7 @@ _ORDERS: dict[Operator, Callable[[Any, Any], bool]] = {
     "=": operators.eq, "!=": operators.ne, "<": operators.lt,
     "<=": operators.le, ">": operators.gt, ">=": operators.ge,
 }  # fmt: skip
-_INT64 = range(-(1 << 63), 1 << 63)
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
 def compare_floats(column: Any, operator: Operator, value: int | float) -> Any:
@@ -33,7 +33,7 @@ def compare_floats(column: Any, operator: Operator, value: int | float) -> Any:
 
     if operator == "!=":
         return pc.invert(compare_floats(column, "=", value))
-    if math.isnan(value):
+    if value != value:
         return pc.is_nan(column) if operator == "=" else pc.less(column, make_float(math.nan))
     nearest, beyond = split_number(value)
     if beyond and operator == "=":
@@ -51,17 +51,15 @@ def compare_integers(column: Any, operator: Operator, value: int | float) -> Any
 
     if operator == "!=":
         return pc.invert(compare_integers(column, "=", value))
-    if isinstance(value, float) and not value.is_integer():
-        if operator == "=" or math.isnan(value):
+    below = operator in ("<", "<=")
+    if not _LEAST <= value <= _MOST:
+        always = operator != "=" and (value > _MOST if below else value < _LEAST)
+        return pc.equal(column, column) if always else pc.not_equal(column, column)
+    if value != int(value):
+        if operator == "=":
             return pc.not_equal(column, column)
-        operator = "<=" if operator in ("<", "<=") else ">"
-        value = value if math.isinf(value) else math.floor(value)
-    if math.isinf(value) or int(value) not in _INT64:
-        above = value > 0
-        if operator != "=" and above == (operator in ("<", "<=")):
-            return pc.equal(column, column)
-        return pc.not_equal(column, column)
-    return get_kernel(operator)(column, make_int(int(value)))
+        operator = "<=" if below else ">"
+    return get_kernel(operator)(column, make_int(math.floor(value)))
 
 
 def compare_times(column: Any, operator: Operator, moment: Moment) -> Any:

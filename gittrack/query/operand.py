@@ -17,10 +17,8 @@ from .vocabulary import STATUSES, Kind
 
 MAX_DIGITS = 1000
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?", re.IGNORECASE)
-_WORD = re.compile(r"[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
-_INT = re.compile(r"[+-]?[0-9]+")
-_HASH = re.compile(r"[0-9a-f]{4,64}", re.IGNORECASE)
+_INT = r"[+-]?[0-9]+"
+_FLOAT = r"(?i)[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)"
 
 # What a key is compared with once its kind is known. A param and a tag take any value as it stands.
 Operand = int | float | str | bool | Moment | Value
@@ -36,11 +34,9 @@ class Mismatch(Exception):
 
 def read_number(text: str) -> int | float | None:
     """Return the number that text spells, or None: an int for digits alone, else a float, also `inf` and `nan`."""
-    if len(text) <= MAX_DIGITS and _INT.fullmatch(text):
+    if len(text) <= MAX_DIGITS and re.fullmatch(_INT, text):
         return int(text)
-    if _NUMBER.fullmatch(text) or _WORD.fullmatch(text):
-        return float(text)
-    return None
+    return float(text) if re.fullmatch(_FLOAT, text) else None
 
 
 def read_operand(kind: Kind, value: Value, *, label: str, now: int) -> Operand:
@@ -60,7 +56,7 @@ def read_operand(kind: Kind, value: Value, *, label: str, now: int) -> Operand:
 
 def is_hash(text: str) -> bool:
     """Tell whether text may be the beginning of a hash or an id: 4 hex digits or more."""
-    return _HASH.fullmatch(text) is not None
+    return re.fullmatch("(?i)[0-9a-f]{4,64}", text) is not None
 
 
 def _read_flag(value: Value, label: str) -> bool:

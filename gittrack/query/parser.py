@@ -56,7 +56,7 @@ def parse_query(text: str) -> Query:
     grammar.lark has it, is longer than 10,000 characters or more than 64 parentheses and NOTs deep, compares a key
     with a value of another kind, or names an attribute there is not. Keys of runs are not looked at: check_keys does.
     """
-    tree = _parse(text, start="query")
+    tree = _parse(text, rule="query")
     if not tree.children:
         return Query(None, text)
     _check_depth(tree, text)
@@ -71,7 +71,7 @@ def parse_sort(text: str) -> tuple[SortKey, ...]:
     if not text.strip():
         return ()
     builder = _Builder(text)
-    return tuple(builder.build_rank(_get_branch(rank)) for rank in _parse(text, start="order").children)
+    return tuple(builder.build_rank(_get_branch(rank)) for rank in _parse(text, rule="order").children)
 
 
 @cache
@@ -88,7 +88,7 @@ def _load_grammar() -> Lark:
     )
 
 
-def _parse(text: str, *, start: str) -> Tree[Token]:
+def _parse(text: str, *, rule: str) -> Tree[Token]:
     if len(text) > MAX_LENGTH:
         raise InvalidInput(f"a query of {len(text):,} characters is too long: {MAX_LENGTH:,} is the limit")
     surrogate = re.search("[\ud800-\udfff]", text)
@@ -97,17 +97,25 @@ def _parse(text: str, *, start: str) -> Tree[Token]:
     from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
     try:
-        return _load_grammar().parse(text, start=start)
+        return _load_grammar().parse(text, start=rule)
     except UnexpectedCharacters as error:
-        raise explain(text, error.pos_in_stream or 0, token="", expected=error.allowed or set()) from None
+        raise explain(text, error.pos_in_stream or 0, token="", expected=_find_accepted(error)) from None
     except UnexpectedToken as error:
-        token = error.token
-        expected = error.accepts or error.expected
-        if token.type == "$END":
-            raise explain(text, len(text.rstrip()), token="$END", expected=expected) from None
-        raise explain(text, token.start_pos or 0, token=str(token), expected=expected) from None
+        ended = error.token.type == "$END"
+        start = len(text.rstrip()) if ended else error.token.start_pos
+        token = "$END" if ended else str(error.token)
+        raise explain(text, start, token=token, expected=_find_accepted(error)) from None
     except UnexpectedInput as error:
         raise point_at(text, error.pos_in_stream or 0, "this cannot be read") from None
+
+
+def _find_accepted(error: Any) -> set[str]:
+    """Return the terminals that may stand where the parser gave up.
+
+    The state it stands in names those that may follow it anywhere; this tries each out here.
+    """
+    accepted: set[str] = error.interactive_parser.accepts()
+    return accepted
 
 
 def _check_depth(tree: Tree[Token], text: str) -> None:

@@ -25,15 +25,15 @@ _UNITS = {
     **dict.fromkeys(("w", "week", "weeks"), 7 * _DAY),
 }
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
-_AMOUNT = re.compile(rf"\s*([0-9]{{1,15}})(?:\.([0-9]{{1,9}}))?\s*({_UNIT})(?![a-z])", re.ASCII)
+# The patterns are compiled when a query has a time or a duration in it; few have.
+_AMOUNT = rf"(?a)\s*([0-9]{{1,15}})(?:\.([0-9]{{1,9}}))?\s*({_UNIT})(?![a-z])"
 _SPAN = rf"(?:\s*[0-9]{{1,15}}(?:\.[0-9]{{1,9}})?\s*(?:{_UNIT})(?![a-z]))+\s*"
-_DURATION = re.compile(_SPAN, re.ASCII)
-_AGO = re.compile(rf"({_SPAN})\s+ago", re.ASCII)
-_ONE_AGO = re.compile(r"an?\s+([a-z]+)\s+ago", re.ASCII)
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:(?:T|\s+)(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
-    r"\s*(?:(z|utc)|([+-])(\d\d):?(\d\d)?)?)?",
-    re.ASCII | re.IGNORECASE,
+_DURATION = rf"(?a){_SPAN}"
+_AGO = rf"(?a)({_SPAN})\s+ago"
+_ONE_AGO = r"(?a)an?\s+([a-z]+)\s+ago"
+_ISO = (
+    r"(?ai)(\d{4})-(\d\d)-(\d\d)(?:(?:T|\s+)(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"\s*(?:(z|utc)|([+-])(\d\d):?(\d\d)?)?)?"
 )
 
 
@@ -53,11 +53,11 @@ def parse_moment(text: str, *, now: int) -> Moment | None:
     if word in ("today", "yesterday"):
         first = now - now % _DAY - (0 if word == "today" else _DAY)
         return Moment(first, first + _DAY)
-    one = _ONE_AGO.fullmatch(word)
+    one = re.fullmatch(_ONE_AGO, word)
     if one is not None:
         unit = _UNITS.get(one.group(1))
         return None if unit is None else Moment(now - unit, now - unit + 1)
-    ago = _AGO.fullmatch(word)
+    ago = re.fullmatch(_AGO, word)
     if ago is not None:
         numerator, denominator = _add_amounts(ago.group(1))
         first = now - numerator // denominator
@@ -67,7 +67,7 @@ def parse_moment(text: str, *, now: int) -> Moment | None:
 
 def make_moment(milliseconds: int | float) -> Moment | None:
     """Return the millisecond that a number of milliseconds since 1970 names, or None for one that is not finite."""
-    if not math.isfinite(milliseconds):
+    if isinstance(milliseconds, float) and not math.isfinite(milliseconds * 1000):
         return None
     first = milliseconds * 1000 if isinstance(milliseconds, int) else round(milliseconds * 1000)
     return Moment(first, first + 1000)
@@ -76,7 +76,7 @@ def make_moment(milliseconds: int | float) -> Moment | None:
 def parse_duration(text: str) -> float | None:
     """Return the seconds of a duration such as `90s`, `1.5 h` or `1h30m`, or None where text is none."""
     word = " ".join(text.lower().split())
-    if _DURATION.fullmatch(word) is None:
+    if re.fullmatch(_DURATION, word) is None:
         return None
     numerator, denominator = _add_amounts(word)
     return numerator / (denominator * SECOND)
@@ -85,13 +85,13 @@ def parse_duration(text: str) -> float | None:
 def _add_amounts(text: str) -> tuple[int, int]:
     """Return the microseconds of several amounts as a fraction, so that only its division rounds."""
     total = 0
-    for whole, part, unit in _AMOUNT.findall(text):
+    for whole, part, unit in re.findall(_AMOUNT, text):
         total += int(whole + part.ljust(9, "0")) * _UNITS[unit]
     return total, 10**9
 
 
 def _parse_iso(text: str) -> Moment | None:
-    found = _ISO.fullmatch(text)
+    found = re.fullmatch(_ISO, text)
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, _, sign, zone_hours, zone_minutes = found.groups()
