@@ -13,7 +13,7 @@ from gittrack.frame.arrays import make_mask
 from gittrack.query import filter_frame, parse_query, parse_sort, sort_rows
 from gittrack.query.tree import Condition, SortKey
 
-QUICK = settings(deadline=2000)
+QUICK = settings(deadline=5000)
 
 
 def make_frame(records: list[RunRecord], cut: int, hidden: list[bool]) -> Frame:
@@ -50,7 +50,7 @@ def repr_plain(node: object) -> object:
     return type(node).__name__, tuple(repr_plain(getattr(node, name)) for name in fields if fields[name].compare)
 
 
-@settings(deadline=2000, max_examples=400)
+@settings(deadline=5000, max_examples=150)
 @given(st.data(), written.fleets, st.lists(written.conditions, min_size=1, max_size=6))
 def test_the_filter_agrees_with_plain_python(
     data: st.DataObject, records: list[RunRecord], conditions: list[tuple[str, Condition]]
@@ -66,7 +66,7 @@ def test_the_filter_agrees_with_plain_python(
         assert not any(flag for flag, gone in zip(mask.to_pylist(), hidden, strict=True) if gone)
 
 
-@settings(deadline=2000, max_examples=400)
+@settings(deadline=5000, max_examples=150)
 @given(st.data(), written.fleets, written.orders())
 def test_the_order_agrees_with_plain_python(
     data: st.DataObject, records: list[RunRecord], written_order: tuple[str, tuple[SortKey, ...]]
