@@ -24,6 +24,17 @@ PROMISED = {
     "startup": ["bare Python", "import gittrack, over bare Python", "gittrack --help", "gittrack ls of 2 runs"],
     "storage": ["a point: gittrack after git gc, as fast as it logs", "a tiny run: gittrack after git gc"],
     "encode": ["end of 1,000 points", "end of 10,000 points"],
+    "series": [
+        "a series of 200 points: gittrack",
+        f"a series of 200 points: {FLOOR}",
+        "curves of 2 runs of 100 points",
+    ],
+    "index": [
+        "60 runs: index from nothing",
+        "60 runs: refresh after one new run",
+        "20 runs: gittrack ls QUERY, a whole process",
+    ],
+    "search": ["50 runs: filter, sort, first 100", "60 runs: all to pandas", "70 runs: newest 100"],
 }
 
 

@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from histories import HISTORIES
 from searches import SEARCHES
 from trackers import TRACKERS, Gittrack, Row, Tracker, list_installed
 
@@ -188,13 +189,18 @@ class Commands:
 
     def search(self, question: str, count: int = 1) -> dict[str, Any]:
         """Ask `count` times for runs, by one of the questions of a Search; tells seconds each, and how many came."""
-        ask: Callable[[], int] = getattr(self._search, question)
-        seconds = []
-        for _ in range(count):
-            began = time.perf_counter()
-            found = ask()
-            seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds, "found": found}
+        return _time(getattr(self._search, question), count)
+
+    def fill(self, points: int, runs: int = 1) -> dict[str, Any]:
+        """Record runs with one metric of so many points each."""
+        self._history = HISTORIES[type(self._tracker)](self._tracker, self._directory)
+        for run in range(runs):
+            self._history.fill(points, run)
+        return {"runs": runs}
+
+    def history(self, question: str, count: int = 1) -> dict[str, Any]:
+        """Ask `count` times for series, by one of the questions of a History; tells seconds each, and how many came."""
+        return _time(getattr(self._history, question), count)
 
     def tiny(self, count: int = 1, profile: bool = False) -> dict[str, Any]:
         """Record `count` tiny runs: start, 20 params, 10 metrics, end.
@@ -220,6 +226,15 @@ class Commands:
         from spans import profile_tiny_runs
 
         return profile_tiny_runs(self._tracker, PARAMS, self._rows[:1], count)
+
+
+def _time(ask: Callable[[], int], count: int) -> dict[str, Any]:
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        found = ask()
+        seconds.append(time.perf_counter() - began)
+    return {"seconds": seconds, "found": found}
 
 
 def main(arguments: list[str]) -> int:
