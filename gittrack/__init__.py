@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .model import Experiment, MetricSummary, Pointer, Status
     from .recorder import active_run, end_run, join_run, start_run
     from .recording import ActiveRun, TrackingWarning
+    from .run_table import RunTable
     from .shortcuts import (
         experiments,
         get_run,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
         set_tag,
         set_tags,
     )
-    from .stored_run import RunTable
     from .stored_run import StoredRun as Run
     from .tracker import Tracker
 
@@ -70,7 +70,8 @@ _HOMES = {
     ),
     "model": ("Experiment", "MetricSummary", "Pointer", "Status"),
     "recorder": ("active_run", "end_run", "join_run", "start_run"),
-    "stored_run": ("Run", "RunTable"),
+    "run_table": ("RunTable",),
+    "stored_run": ("Run",),
     "shortcuts": (
         "experiments",
         "get_run",

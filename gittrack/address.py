@@ -35,19 +35,30 @@ class Candidate:
         return f"{self.id[:8]}  {self.name}  {self.experiment}  {format_time(self.started)[:19]}{removed}"
 
 
+def find_back(ref: str) -> int | None:
+    """Return how many runs before the latest one ref means, or None where it is no `latest` or `latest~2`."""
+    latest = _LATEST.fullmatch(ref)
+    return None if latest is None else int(latest.group(1) or 0)
+
+
+def find_prefix(ref: str) -> str | None:
+    """Return the digits that ids or commits may begin with, or None where ref is no prefix of any."""
+    prefix = ref.lower()
+    return prefix if _HEX.fullmatch(prefix) and len(prefix) >= MIN_PREFIX else None
+
+
 def choose_run(ref: str, candidates: Sequence[Candidate]) -> Candidate:
     """Return the one candidate that ref means.
 
     A whole id or an exact name wins over a prefix; among runs of one name those not removed win. Raises NotFound with
     the closest names as its hint, Ambiguous with the candidates, InvalidInput for a prefix under 4 digits.
     """
-    latest = _LATEST.fullmatch(ref)
-    if latest is not None:
-        return _choose_latest(int(latest.group(1) or 0), candidates)
-    prefix = ref.lower()
-    is_prefix = _HEX.fullmatch(prefix) is not None and len(prefix) >= MIN_PREFIX
-    tests: list[Callable[[Candidate], bool]] = [lambda run: run.id == prefix, lambda run: run.name == ref]
-    if is_prefix:
+    back = find_back(ref)
+    if back is not None:
+        return _choose_latest(back, candidates)
+    tests: list[Callable[[Candidate], bool]] = [lambda run: run.id == ref.lower(), lambda run: run.name == ref]
+    prefix = find_prefix(ref)
+    if prefix is not None:
         tests.append(lambda run: run.id.startswith(prefix))
         tests.append(lambda run: run.commit is not None and run.commit.startswith(prefix))
     for test in tests:
@@ -61,7 +72,7 @@ def choose_run(ref: str, candidates: Sequence[Candidate]) -> Candidate:
             )
         if matches:
             return matches[0]
-    if _HEX.fullmatch(prefix) and len(prefix) < MIN_PREFIX:
+    if prefix is None and _HEX.fullmatch(ref.lower()):
         raise InvalidInput(
             f"{ref!r} is too short for an id prefix: give at least {MIN_PREFIX} digits, or the run's name"
         )
@@ -69,9 +80,7 @@ def choose_run(ref: str, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def _choose_latest(back: int, candidates: Sequence[Candidate]) -> Candidate:
-    ordered = sorted(
-        (run for run in candidates if not run.removed), key=lambda run: (run.started, run.id), reverse=True
-    )
+    ordered = sorted((run for run in candidates if not run.removed), key=lambda run: (-run.started, run.id))
     if back >= len(ordered):
         raise NotFound(f"there is no latest~{back}: {len(ordered)} runs are recorded", hint="gittrack ls")
     return ordered[back]

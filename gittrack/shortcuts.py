@@ -15,7 +15,8 @@ from typing import Any, SupportsFloat
 from .model import Experiment
 from .recorder import get_active_run
 from .repository import get_current_directory
-from .stored_run import RunTable, StoredRun
+from .run_table import RunTable
+from .stored_run import StoredRun
 from .tracker import Tracker
 
 _trackers: dict[tuple[Path, str | None], Tracker] = {}

@@ -1,4 +1,4 @@
-"""What reading gives: the handle of one recorded run, and a table of several.
+"""What reading gives: the handle of one recorded run.
 
 Points and contents are read when asked for. Knows nothing of how a run is found or written.
 """
@@ -6,10 +6,10 @@ Points and contents are read when asked for. Knows nothing of how a run is found
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from .canonical import format_time, spell_float
 from .errors import NotFound
@@ -208,80 +208,15 @@ class StoredRun:
         return "".join(section for section in sections if section)
 
 
-class RunTable(Sequence[StoredRun]):
-    """Several runs, newest first, as a sequence, an Arrow table or a pandas frame."""
-
-    def __init__(self, runs: Iterable[StoredRun]) -> None:
-        self._runs = tuple(runs)
-
-    @overload
-    def __getitem__(self, index: int) -> StoredRun: ...
-    @overload
-    def __getitem__(self, index: slice) -> RunTable: ...
-    def __getitem__(self, index: int | slice) -> StoredRun | RunTable:
-        return RunTable(self._runs[index]) if isinstance(index, slice) else self._runs[index]
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def __iter__(self) -> Iterator[StoredRun]:
-        return iter(self._runs)
-
-    def __repr__(self) -> str:
-        return f"<RunTable of {len(self)} runs>"
-
-    def to_rows(self) -> list[dict[str, object]]:
-        """Return one flat mapping a run: its attributes, `params.*`, `metrics.*` (last values) and `tags.*`."""
-        return [_flatten(run) for run in self._runs]
-
-    def to_arrow(self) -> pa.Table:
-        """Return the runs as an Arrow table: a typed column for each attribute, `params.*`, `metrics.*` and `tags.*`.
-
-        A param that has different types in different runs becomes a column of strings; times are timestamp(us, UTC).
-        """
-        from .table import build_run_table
-
-        return build_run_table(self.to_rows())
-
-    def to_pandas(self) -> Any:
-        """Return the runs as a pandas DataFrame; needs pandas."""
-        return self.to_arrow().to_pandas()
-
-    def _repr_html_(self) -> str:
-        rows = self.to_rows()
-        columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("ended", "commit")))
-        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{_html_value(row.get(column, ''))}</td>" for column in columns) + "</tr>"
-            for row in rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _flatten(run: StoredRun) -> dict[str, object]:
-    row: dict[str, object] = {
-        "id": run.id,
-        "name": run.name,
-        "experiment": run.experiment,
-        "status": str(run.status),
-        "started": run.started,
-        "ended": run.ended,
-        "commit": run.commit,
-    }
-    row.update((f"params.{key}", value) for key, value in sorted(run.params.items()))
-    row.update((f"metrics.{key}", value) for key, value in sorted(run.metrics.items()))
-    row.update((f"tags.{key}", value) for key, value in sorted(run.tags.items()))
-    return row
-
-
 def _html_table(caption: str, entries: Mapping[str, object]) -> str:
     if not entries:
         return ""
     rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{_html_value(value)}</td></tr>" for key, value in entries.items()
+        f"<tr><th>{html.escape(key)}</th><td>{show_value(value)}</td></tr>" for key, value in entries.items()
     )
     return f"<table><caption>{html.escape(caption)}</caption>{rows}</table>"
 
 
-def _html_value(value: object) -> str:
+def show_value(value: object) -> str:
+    """Return a value as HTML."""
     return html.escape(f"{value:.6g}" if isinstance(value, float) else str(value))

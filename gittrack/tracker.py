@@ -12,24 +12,28 @@ from dataclasses import replace
 from pathlib import Path
 from time import time, time_ns
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from . import checkpoint, layout
-from .address import Candidate, choose_run
 from .content import ContentStore
 from .draft import attributes_event, merge_tags, tags_event
 from .errors import Conflict, GittrackError, InvalidInput, NotFound, StoreFailed
 from .git import Git, find_git
-from .history import Branch, History, Revision
+from .history import History
 from .journal import JournalWriter, is_live, list_journals, remove_unfinished
 from .labels import check_note, check_tag_changes, make_tags
-from .model import Experiment, Run, Snapshot, SourceLink
-from .readers import CommitReader, load_live_run
+from .model import Experiment, Run, SourceLink
 from .repository import Repository, find_repository, get_current_directory, get_repository, read_config
 from .revision import Stamp, append_experiment, append_run, stage_snapshot
 from .settings import Settings, load_settings
 from .source import copy_source
-from .store import Commit, Ident, Store, open_store, read_identity
-from .stored_run import RunTable, StoredRun
+from .store import Ident, Store, open_store, read_identity
+
+if TYPE_CHECKING:
+    from .collection import Collection
+    from .frame import Frame
+    from .run_table import RunTable
+    from .stored_run import StoredRun
 
 # How long a process may take to create a journal, in seconds; generous, since it waits for nothing.
 _UNFINISHED_AGE = 600.0
@@ -42,7 +46,9 @@ class Tracker:
     """The runs and experiments of one store. Use it as a context manager, or close it.
 
     `recovered` lists the runs of dead processes that opening it committed; `damaged` collects the records met while
-    reading that could not be read: those runs are passed over, the others are served.
+    reading that could not be read: those runs are passed over, the others are served. `notes` says what else people
+    should know, such as that the index was rebuilt. `progress`, where it is set, is told during a long reading how much
+    is done, of how much in all.
     """
 
     def __init__(
@@ -61,8 +67,10 @@ class Tracker:
         self.content = ContentStore.of(repository)
         self.recovered: list[StoredRun] = []
         self.damaged: list[GittrackError] = []
+        self.notes: list[str] = []
+        self.progress: Callable[[int, int], None] | None = None
         self._identity = identity
-        self._snapshots: dict[str, Snapshot] = {}
+        self._collection: Collection | None = None
 
     @classmethod
     def open(cls, directory: Path | None = None, *, store: str | Path | None = None, recover: bool = True) -> Tracker:
@@ -93,56 +101,51 @@ class Tracker:
     ) -> None:
         self.close()
 
+    @property
+    def collection(self) -> Collection:
+        """The runs of the store, ready to be read; what that takes is loaded when it is first needed."""
+        if self._collection is None:
+            from .collection import Collection
+
+            self._collection = Collection(
+                self.history, self.content, report=self._report, note=self.notes.append, progress=self._show_progress
+            )
+        return self._collection
+
+    def load_frame(self, experiment: str | None = None, *, removed: bool = False) -> Frame:
+        """Return the runs of an experiment, or of all, as columns; live runs are among them as RUNNING.
+
+        Removed runs, and the runs of removed experiments, are left out unless `removed`; those of an experiment that is
+        named are not. A run whose record is damaged is left out and named in `damaged`. Raises NotFound for an
+        experiment that does not exist.
+        """
+        return self.collection.load_frame(_find_slug(experiment), removed=removed)
+
+    def load_runs(self, frame: Frame) -> RunTable:
+        """Return the visible runs of a frame that came from `load_frame`, in its order, each read when asked for."""
+        return self.collection.load_table(frame)
+
     def get_run(self, ref: str, *, experiment: str | None = None) -> StoredRun:
         """Return the run meant by an id prefix (4 digits or more), a name, a commit prefix, `latest` or `latest~2`.
 
         Raises NotFound, Ambiguous with its candidates, or Corrupt where the run's record is damaged.
         """
-        # Live ones first: a run that ends meanwhile is then found twice, and not missed.
-        live = self._list_live(experiment)
-        branches = self._list_branches(experiment)
-        revisions = {entry.trailers.run_id: entry for branch in branches for entry in branch.revisions}
-        candidates = {run_id: _candidate(entry) for run_id, entry in revisions.items()}
-        candidates.update((run.id, _live_candidate(run)) for run in live)
-        chosen = choose_run(ref, list(candidates.values())).id
-        return next((run for run in live if run.id == chosen), None) or self._load(revisions[chosen].commit)
+        return self.collection.find_run(ref, _find_slug(experiment))
 
     def list_runs(self, experiment: str | None = None, *, removed: bool = False, limit: int | None = None) -> RunTable:
         """Return the runs of an experiment, or of all, newest start first; live runs are among them as RUNNING.
 
-        Removed runs, and the runs of removed experiments, are left out unless `removed`. A run whose record is damaged
-        is passed over and named in `damaged`.
+        Which runs those are is as in `load_frame`.
         """
-        live = {run.id: run for run in self._list_live(experiment) if removed or run.removed is None}
-        revisions = [
-            entry
-            for branch in self._list_branches(experiment)
-            if removed or experiment is not None or branch.experiment.removed is None
-            for entry in branch.revisions
-            if entry.trailers.run_id not in live and (removed or not entry.trailers.removed)
-        ]
-        entries: list[tuple[int, str, Callable[[], StoredRun]]] = [
-            (entry.trailers.started, entry.trailers.run_id, lambda entry=entry: self._load(entry.commit))  # type: ignore[misc]
-            for entry in revisions
-        ]
-        entries += [(run.started, run.id, lambda run=run: run) for run in live.values()]  # type: ignore[misc]
-        entries.sort(key=lambda entry: entry[:2], reverse=True)
-        runs: list[StoredRun] = []
-        for _, _, load in entries:
-            if limit is not None and len(runs) >= limit:
-                break
-            try:
-                runs.append(load())
-            except GittrackError as error:
-                self.damaged.append(error)
-        return RunTable(runs)
+        return self.collection.list_newest(_find_slug(experiment), removed=removed, limit=limit)
 
     def list_revisions(self, run_id: str) -> list[StoredRun]:
         """Return every visible revision of a run (a whole id), the one that speaks for it first."""
-        for branch in self.history.list_branches():
-            if any(entry.trailers.run_id == run_id for entry in branch.revisions):
-                return [self._load(entry.commit) for entry in self.history.list_run_revisions(branch.slug, run_id)]
-        raise NotFound(f"no run {run_id!r:.100}", hint="gittrack ls")
+        slug = self.collection.find_slug(run_id)
+        if slug is None:
+            raise NotFound(f"no run {run_id!r:.100}", hint="gittrack ls")
+        revisions = self.history.list_run_revisions(slug, run_id)
+        return [self.collection.load_commit(entry.commit) for entry in revisions]
 
     def edit_run(
         self,
@@ -186,10 +189,7 @@ class Tracker:
 
     def list_experiments(self, *, removed: bool = False) -> list[Experiment]:
         """Return the experiments, sorted by slug; the removed ones too with `removed`."""
-        found = {branch.slug: branch.experiment for branch in self._list_branches(None)}
-        for run in self._list_live(None):
-            found.setdefault(run.experiment, Experiment(run.experiment, run.experiment, created=run.started))
-        return [found[slug] for slug in sorted(found) if removed or found[slug].removed is None]
+        return [entry for entry in self.collection.list_experiments() if removed or entry.removed is None]
 
     def get_experiment(self, name: str) -> Experiment:
         """Return the experiment of a name or slug; raises NotFound."""
@@ -201,10 +201,7 @@ class Tracker:
 
     def count_runs(self, slug: str, *, removed: bool = False) -> int:
         """Return how many runs an experiment has, live ones included."""
-        ids = {run.id for run in self._list_live(slug)}
-        for branch in self._list_branches(slug):
-            ids.update(entry.trailers.run_id for entry in branch.revisions if removed or not entry.trailers.removed)
-        return len(ids)
+        return self.load_frame(slug, removed=removed).count
 
     def create_experiment(
         self, name: str, *, description: str = "", tags: Mapping[str, str] | None = None
@@ -300,40 +297,20 @@ class Tracker:
             except (StoreFailed, OSError):
                 continue
             except GittrackError as error:
-                self.damaged.append(error)
+                self._report(error)
                 continue
             if commit is not None:
-                found.append(self._load(commit))
+                found.append(self.collection.load_commit(commit))
         self.recovered += found
         return found
 
-    def _list_branches(self, experiment: str | None) -> list[Branch]:
-        if experiment is None:
-            branches = self.history.list_branches()
-        else:
-            slug = layout.make_slug(experiment)
-            live = any(run.experiment == slug for run in self._list_live(None))
-            tips = self.history.find_tips()
-            if slug not in tips and not live:
-                raise NotFound(f"no experiment {experiment!r:.100}", hint="gittrack experiment ls")
-            branches = [self.history.get_branch(slug, tips=tips[slug])] if slug in tips else []
-        self.damaged += [error for branch in branches for error in branch.damaged if error not in self.damaged]
-        return branches
+    def _report(self, error: GittrackError) -> None:
+        if all(error.message != known.message for known in self.damaged):
+            self.damaged.append(error)
 
-    def _list_live(self, experiment: str | None) -> list[StoredRun]:
-        slug = None if experiment is None else layout.make_slug(experiment)
-        runs = []
-        for directory in list_journals(self.repository.common_directory):
-            run = load_live_run(self.history, self.content, directory)
-            if run is not None and (slug is None or run.experiment == slug):
-                runs.append(run)
-        return runs
-
-    def _load(self, commit: Commit) -> StoredRun:
-        snapshot = self._snapshots.get(commit.id)
-        if snapshot is None:
-            snapshot = self._snapshots[commit.id] = self.history.load_snapshot(commit)
-        return StoredRun(snapshot, CommitReader(self.history, self.content, commit), commit=commit.id)
+    def _show_progress(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
 
     def _edit_journal(self, run_id: str, changed: Run, tags: Mapping[str, str | None]) -> bool:
         """Write a change into the journal of a run that a process still holds; tell whether there is such a journal.
@@ -395,13 +372,8 @@ class Tracker:
         return Stamp(self._identity, now)
 
 
-def _candidate(entry: Revision) -> Candidate:
-    said = entry.trailers
-    return Candidate(said.run_id, said.name, said.experiment, said.started, said.removed, entry.commit.id)
-
-
-def _live_candidate(run: StoredRun) -> Candidate:
-    return Candidate(run.id, run.name, run.experiment, run.started, run.removed is not None, run.commit)
+def _find_slug(experiment: str | None) -> str | None:
+    return None if experiment is None else layout.make_slug(experiment)
 
 
 def _change_removed(known: int | None, removed: bool | None, now: int) -> int | None:

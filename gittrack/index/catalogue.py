@@ -30,14 +30,36 @@ if TYPE_CHECKING:
 _FORGOTTEN_AGE = 30 * 86_400.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IndexedExperiment:
     """An experiment with all its runs: `frame` has a visible row for each; `damages` are the records passed over."""
 
-    experiment: Experiment
-    frame: Frame
-    damages: tuple[GittrackError, ...]
+    slug: str
     state: State
+    damages: tuple[GittrackError, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment as its own record has it."""
+        return self.state.experiment
+
+    @property
+    def frame(self) -> Frame:
+        """The runs as columns."""
+        return self.state.frame
+
+    def find_row(self, run_id: str) -> int | None:
+        """Return the row of the frame that speaks for a run (a whole id), or None."""
+        return self.state.find_row(run_id)
+
+    def find_damage(self, prefix: str) -> GittrackError | None:
+        """Return what is wrong with the record of the run whose id begins so, if it could not be read."""
+        found = (damage for damage in self.state.damages if damage.run_id and damage.run_id.startswith(prefix))
+        return next(map(_make_error, found), None)
+
+    def holds(self, run_id: str) -> bool:
+        """Tell whether the branches hold a run, be its record damaged or not."""
+        return self.find_row(run_id) is not None or self.find_damage(run_id) is not None
 
 
 class Index:
@@ -101,8 +123,7 @@ class Index:
         known = self._experiments.get(slug)
         if known is not None and known.state is state and not failure:
             return known
-        damages = tuple(_raise_later(damage) for damage in state.damages)
-        made = IndexedExperiment(state.experiment, state.frame, damages + failure, state)
+        made = IndexedExperiment(slug, state, (*map(_make_error, state.damages), *failure))
         if not failure:
             self._experiments[slug] = made
         return made
@@ -136,5 +157,5 @@ class Index:
                 continue
 
 
-def _raise_later(damage: Damage) -> GittrackError:
+def _make_error(damage: Damage) -> GittrackError:
     return Corrupt(damage.message, hint=damage.hint)

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from ..frame import Block, Frame, compact_frame
 from ..frame.arrays import make_mask
+from ..layout import is_run_id
 from ..model import Experiment
 from .finding import Damage, Finding, Harvest, Order
 from .sorted_table import SortedTable, build_commit_table, build_row_table, find_row, join_commit_tables
@@ -103,6 +104,18 @@ class State:
         """Tell whether a commit is covered."""
         key = bytes.fromhex(commit_id)
         return any(piece.commits.find(key) is not None for piece in self.pieces)
+
+    def find_row(self, run_id: str) -> int | None:
+        """Return the row of the frame that speaks for a run, if one does."""
+        if not is_run_id(run_id):
+            return None
+        above = 0
+        for piece in self.pieces:
+            row = find_row(piece.rows, run_id)
+            if row is not None and not (piece.hidden and piece.hidden[row]):
+                return above + row
+            above += piece.height
+        return None
 
     def is_at(self, tips: tuple[str, ...], shallow: str) -> bool:
         """Tell whether nothing has moved since."""

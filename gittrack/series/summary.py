@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..model import MetricSummary
 from .table import find_keys, find_segments, get_column, make_integer
@@ -61,6 +61,18 @@ class SummaryBuilder:
         """Return the summaries of all that was added, sorted by metric."""
         return {name: self._series[name].summarize() for name in sorted(self._series)}
 
+    def dump(self) -> dict[str, list[object]]:
+        """Return what is known so far as JSON-ready values, from which `restore` makes the same builder."""
+        return {name: series.dump() for name, series in self._series.items()}
+
+    @classmethod
+    def restore(cls, dumped: Mapping[str, list[Any]]) -> SummaryBuilder:
+        """Return the builder that was dumped; raises ValueError, TypeError or struct.error for anything else."""
+        builder = cls()
+        for name, values in dumped.items():
+            builder._series[name] = _Series.restore(values)
+        return builder
+
 
 @dataclass(frozen=True)
 class _Series:
@@ -73,6 +85,17 @@ class _Series:
     highest: Point | None
     finite: int
     total: int
+
+    def dump(self) -> list[object]:
+        points = (self.first, self.last, self.lowest, self.highest)
+        dumped = (None if point is None else _dump(point) for point in points)
+        return [self.count, *dumped, self.finite, hex(self.total)]
+
+    @classmethod
+    def restore(cls, values: list[Any]) -> _Series:
+        count, first, last, lowest, highest, finite, total = values
+        low, high = (None if point is None else _restore(point) for point in (lowest, highest))
+        return cls(int(count), _restore(first), _restore(last), low, high, int(finite), int(total, 16))
 
     def join(self, other: _Series) -> _Series:
         lows = [point for point in (self.lowest, other.lowest) if point is not None]
@@ -113,11 +136,27 @@ class _Series:
         return math.nan
 
 
+def _dump(point: Point) -> list[int]:
+    """Return a point with its value as the bits of it, so that every NaN stays the one it is."""
+    step, timestamp, value = point
+    return [step, timestamp, _find_bits(value)]
+
+
+def _restore(values: list[Any]) -> Point:
+    step, timestamp, bits = values
+    return int(step), int(timestamp), struct.unpack("<d", struct.pack("<q", bits))[0]
+
+
+def _find_bits(value: float) -> int:
+    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
+    return bits
+
+
 def _rank(point: Point) -> tuple[int, int, bool, float, int]:
     """Return the key that orders points of one metric as they stand in a table."""
     step, timestamp, value = point
     nan = math.isnan(value)
-    return step, timestamp, nan, 0.0 if nan else value, struct.unpack("<q", struct.pack("<d", value))[0]
+    return step, timestamp, nan, 0.0 if nan else value, _find_bits(value)
 
 
 def _read_few(table: pa.Table) -> Iterator[tuple[str, _Series]]:
