@@ -80,6 +80,11 @@ number changes when a shape does; fields may be added at any time.
                     "tags": ROWS, "environment": ROWS}}
   diff              "diff": a comparison of two runs without what is equal,
                     and "code": the text of git's diff
+  plot              "plot": {{"kind", "title", "notes", …}}; of "line" also "x",
+                    "unit", "smoothing", and "curves": [{{"metric", "name",
+                    "runs", "x", "y"}}…], with "raw" where smoothed, "lower",
+                    "upper" and "n" where averaged; of "scatter" "dots", of
+                    "parcoords" "runs" and "columns"
   experiment ls     "experiments": [{{"slug", "name", "description", "tags",
                     "created", "removed", "revision", "runs"}}…]
   experiment show   "experiment": one of these
