@@ -42,7 +42,7 @@ Kind = Literal["line", "scatter", "parcoords"]
 Picture = Chart | Scatter | Parallel
 
 _FEW, _MANY = 10, 1000
-_FIRST_LOOK = 50
+_RECENT = 20
 _PARAMS = "params."
 _METRICS = "metrics."
 _TAGS = "tags."
@@ -98,20 +98,29 @@ def make_plan(
 
 
 def choose_runs(tracker: Tracker, metrics: Sequence[str], *, experiment: str | None, limit: int) -> list[StoredRun]:
-    """Return the newest runs that have one of the metrics (any metric where none is named), newest first.
+    """Return the newest runs that have one of the metrics, or else any metric, newest first.
 
     Raises NotFound where there is no such run.
     """
-    found: list[StoredRun] = []
-    for looked in (max(limit, _FIRST_LOOK), None):
-        runs = tracker.list_runs(experiment, limit=looked)
-        found = [run for run in runs if (not metrics and run.summary) or any(name in run.summary for name in metrics)]
-        if len(found) >= limit or (looked is not None and len(runs) < looked):
-            break
-    if not found:
-        named = f"the metric {metrics[0]!r:.100}" if metrics else "a metric"
-        raise NotFound(f"no run has {named}", hint="gittrack ls")
-    return found[:limit]
+    frame = tracker.load_frame(experiment)
+    return read_newest(tracker, frame, metrics, limit=limit)
+
+
+def read_newest(
+    tracker: Tracker, frame: Frame, metrics: Sequence[str], *, limit: int, which: str = "run"
+) -> list[StoredRun]:
+    """Return the newest of a frame's runs that have one of the metrics, or else the most telling one.
+
+    Raises NotFound, saying `which` runs were looked at, where there is none.
+    """
+    if not metrics:
+        recent = list(tracker.load_runs(choose_newest(frame, (), limit=_RECENT)))
+        metrics = choose_metrics(recent, most=1) if recent else ()
+    chosen = choose_newest(frame, metrics, limit=limit)
+    if not chosen.count:
+        wanted = f"the metric {metrics[0]!r:.100}" if metrics else "a metric"
+        raise NotFound(f"no {which} has {wanted}", hint="gittrack ls")
+    return list(tracker.load_runs(chosen))
 
 
 def choose_newest(frame: Frame, metrics: Sequence[str], *, limit: int) -> Frame:

@@ -12,7 +12,7 @@ import click
 from ..errors import Ambiguous, InvalidInput, NotFound
 from .command import Command, complete_run, experiment_option, json_option, pass_session
 from .failure import find_close
-from .selection import is_query, load_runs, load_selection
+from .selection import is_query, load_selection
 from .session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..tracker import Tracker
 
 _PIXELS_WIDE = 1000
-_RECENT = 20
 
 
 @dataclass(frozen=True)
@@ -77,19 +76,11 @@ def _find_runs(
     limit: int,
 ) -> list[StoredRun]:
     """Return the newest runs, of all or of a query's, that have one of the metrics, or else the most telling one."""
-    from ..plotting import choose_metrics, choose_newest
+    from ..plotting import read_newest
 
     frame = load_selection(session, tracker, query, experiment=experiment, removed=False)
-    if not metrics:
-        recent = load_runs(tracker, choose_newest(frame, (), limit=_RECENT))
-        metrics = choose_metrics(recent, most=1) if recent else ()
-    chosen = choose_newest(frame, metrics, limit=limit)
-    if not chosen.count:
-        which = "no run" if query is None else f"no run that {query!r:.200} finds"
-        raise NotFound(
-            f"{which} has {f'the metric {metrics[0]!r:.100}' if metrics else 'a metric'}", hint="gittrack ls"
-        )
-    return load_runs(tracker, chosen)
+    which = "run" if query is None else f"run that {query!r:.200} finds"
+    return read_newest(tracker, frame, metrics, limit=limit, which=which)
 
 
 def _get_run(tracker: Tracker, word: str, *, experiment: str | None, metrics: Collection[str]) -> StoredRun:
