@@ -24,7 +24,7 @@ def make_terminal(screen: Screen) -> Terminal:
 
 def test_the_first_second_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with Progress(make_terminal(Screen(width=80)), "reading points", clock=clock) as progress:
+    with Progress(make_terminal(Screen(width=80)), "reading points", things="runs", clock=clock) as progress:
         clock.now = 0.99
         progress(1, 4)
     assert capsys.readouterr().err == ""
@@ -32,21 +32,32 @@ def test_the_first_second_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_line_is_written_over_and_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with Progress(make_terminal(Screen(width=80)), "reading points", clock=clock) as progress:
+    with Progress(make_terminal(Screen(width=80)), "reading points", things="runs", clock=clock) as progress:
         clock.now = 2.0
         progress(1000, 4000)
         clock.now = 2.01
         progress(1001, 4000)  # too soon after the last one
         clock.now = 3.0
+        progress(3000, 4000)
+        first = "reading points [#####...............] 1,000 of 4,000 runs, 6.00 s left"
+        second = "reading points [###############.....] 3,000 of 4,000 runs, 1.00 s left"
+        assert capsys.readouterr().err == f"\r{first}\x1b[K\r{second}\x1b[K"
         progress(4000, 4000)
-    first = "reading points [#####...............] 1,000 of 4,000 runs, 6.00 s left"
-    last = "reading points [####################] 4,000 of 4,000 runs"
-    assert capsys.readouterr().err == f"\r{first}\x1b[K\r{last}\x1b[K\r\x1b[K"
+        assert capsys.readouterr().err == "\r\x1b[K"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_is_taken_away_when_the_work_stops(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Progress(make_terminal(Screen(width=80)), "x", clock=clock) as progress:
+        clock.now = 2.0
+        progress(1, 4)
+    assert capsys.readouterr().err == "\rx [#####...............] 25%, 6.00 s left\x1b[K\r\x1b[K"
 
 
 def test_a_program_is_told_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with Progress(make_terminal(Screen()), "reading points", clock=clock) as progress:
+    with Progress(make_terminal(Screen()), "reading points", things="runs", clock=clock) as progress:
         clock.now = 5.0
         progress(1, 4)
     assert capsys.readouterr().err == ""

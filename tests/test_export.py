@@ -271,6 +271,14 @@ def test_points_are_written_as_they_come() -> None:
     assert {file.metadata.row_group(group).num_rows for group in range(file.num_row_groups - 1)} == {131_072}
 
 
+def test_progress_is_told_where_the_end_is_known() -> None:
+    told: list[tuple[int, int]] = []
+    table = pa.table({"a": range(40_000)})
+    stream = TableStream(table.schema, [table], table.num_rows)
+    write_table(stream, io.BytesIO(), format="csv", progress=lambda done, total: told.append((done, total)))
+    assert told == [(16_384, 40_000), (32_768, 40_000), (40_000, 40_000)]
+
+
 @given(st.lists(st.integers(0, 30), max_size=12), st.integers(1, 9))
 def test_pieces_are_gathered(sizes: list[int], rows: int) -> None:
     pieces = [pa.table({"a": pa.array([size] * size, pa.int64())}) for size in sizes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from .terminal import Terminal
 from .text import clean_document
 
 if TYPE_CHECKING:
-    from ..exchange.tables import PointReader
+    from ..frame import Frame
+    from ..tracker import Tracker
 
 TABLES = ("runs", "params", "metrics", "points", "tags", "artifacts", "inputs")
 FORMATS = ("csv", "jsonl", "parquet")
@@ -132,25 +133,43 @@ def export(
         raise InvalidInput("a dataset is Parquet in a directory of its own: --dataset goes without -o and --format")
     if dataset is None and len(tables) > 1:
         raise InvalidInput("a file holds one table", hint=f"gittrack export --table {tables[0]}")
-    from ..exchange.points import read_points
-
-    with session.open_tracker() as tracker, Progress(session.terminal, "reading points") as progress:
+    with session.open_tracker() as tracker:
         frame = load_selection(session, tracker, query, experiment=experiment, removed=removed)
-        read: PointReader = partial(read_points, tracker, progress=progress)
         if dataset is None:
-            from ..exchange.formats import write_table
-            from ..exchange.tables import RunTables
-
-            chosen = choose_format(format, output)
-            stream = RunTables(frame, read_points=read).stream(tables[0] if tables else "runs")
-            with open_output(session.terminal, output, format=chosen) as sink:
-                rows = write_table(stream, sink, format=chosen)
-            printed = output is None or str(output) == "-"
-            said = "" if printed else f"wrote {count(rows, 'row')} of {count(frame.count, 'run')} to {output}"
+            said = _export_file(session, tracker, frame, tables[0] if tables else "runs", format=format, output=output)
         else:
-            from ..exchange.dataset import write_dataset
-
-            written = write_dataset(dataset, frame, read_points=read, tables=tables or TABLES, replace=force)
-            said = f"wrote {count(sum(written.values()), 'row')} of {count(frame.count, 'run')} below {dataset}/"
+            said = _export_dataset(session, tracker, frame, tables or TABLES, directory=dataset, replace=force)
     if said:
         session.terminal.note(said)
+
+
+def _export_file(
+    session: Session, tracker: Tracker, frame: Frame, table: str, *, format: str | None, output: Path | None
+) -> str:
+    """Write one table to a file or to standard output; return what there is to say about it."""
+    from ..exchange.formats import write_table
+    from ..exchange.points import read_points
+    from ..exchange.tables import RunTables
+
+    terminal = session.terminal
+    chosen = choose_format(format, output)
+    printed = output is None or str(output) == "-"
+    with Progress(terminal, "exporting", things="runs" if table == "points" else "rows") as shown:
+        progress = None if printed and terminal.screen.interactive else shown  # both would be on one terminal
+        stream = RunTables(frame, read_points=partial(read_points, tracker, progress=progress)).stream(table)
+        with open_output(terminal, output, format=chosen) as sink:
+            rows = write_table(stream, sink, format=chosen, progress=progress)
+    return "" if printed else f"wrote {count(rows, 'row')} of {count(frame.count, 'run')} to {output}"
+
+
+def _export_dataset(
+    session: Session, tracker: Tracker, frame: Frame, tables: Sequence[str], *, directory: Path, replace: bool
+) -> str:
+    """Write a dataset; return what there is to say about it."""
+    from ..exchange.dataset import write_dataset
+    from ..exchange.points import read_points
+
+    with Progress(session.terminal, "exporting points", things="runs") as progress:
+        read = partial(read_points, tracker, progress=progress)
+        written = write_dataset(directory, frame, read_points=read, tables=tables, replace=replace)
+    return f"wrote {count(sum(written.values()), 'row')} of {count(frame.count, 'run')} below {directory}/"

@@ -22,13 +22,14 @@ _BAR = 20
 
 
 class Progress:
-    """A line that is written over and over, and gone at the end. Call it with how many of how many are done.
+    """A line that is written over and over, and gone when all is done. Call it with how many of how many are done.
 
-    Use it as a context manager. Nothing is written where standard error is no terminal.
+    Without `things` to count, it says how many percent that is. Use it as a context manager. Nothing is written where
+    standard error is no terminal.
     """
 
     def __init__(
-        self, terminal: Terminal, what: str, *, things: str = "runs", clock: Callable[[], float] = time.monotonic
+        self, terminal: Terminal, what: str, *, things: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._screen = terminal.error_screen
         self._what = what
@@ -40,8 +41,10 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         """Say that `done` of `total` are done; cheap enough for every single one."""
+        if done >= total:
+            self._clear()
         now = self._clock()
-        if now < self._next or not self._screen.interactive:
+        if done >= total or now < self._next or not self._screen.interactive:
             return
         self._next = now + _EVERY
         self._shown = True
@@ -55,7 +58,11 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         if self._shown:
+            self._shown = False
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
@@ -64,7 +71,8 @@ def draw(what: str, done: int, total: int, *, things: str, seconds: float, scree
     """Return the line that says how far it is after so many seconds, as wide as the screen at most."""
     share = done / total if total else 1.0
     bar = "#" * int(share * _BAR)
-    line = f"{what} [{bar:.<{_BAR}}] {done:,} of {total:,} {things}"
+    said = f"{done:,} of {total:,} {things}" if things else f"{share:.0%}"
+    line = f"{what} [{bar:.<{_BAR}}] {said}"
     if 0 < share < 1:
         line += f", {format_duration(round(seconds / share * (1 - share)) * 1_000_000)} left"
     return clip(line, (screen.width or 80) - 1)

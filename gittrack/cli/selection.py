@@ -29,7 +29,7 @@ def load_selection(
     from ..query import check_keys, filter_frame, parse_query, sort_rows
 
     parsed = None if query is None else parse_query(query)
-    frame = _load_frame(tracker, experiment, removed=removed)
+    frame = tracker.load_frame(experiment, removed=removed)
     mask = frame.visible
     if parsed is not None and frame.count:
         check_keys(parsed, frame)
@@ -64,16 +64,5 @@ def is_query(word: str) -> bool:
 
 
 def load_runs(tracker: Tracker, frame: Frame) -> list[StoredRun]:
-    """Return a frame's visible runs, in order, each as it stands now."""
-    chosen = frame.get_attribute("id").filter(frame.visible)
-    return [tracker.get_run(id) for id in chosen.to_pylist()]
-
-
-def _load_frame(tracker: Tracker, experiment: str | None, *, removed: bool) -> Frame:
-    from ..frame import Frame, RunRecord, build_segment
-
-    records = (
-        RunRecord(run.snapshot.run, run.params, run.summary, run.artifacts(), commit=run.commit, live=run.live)
-        for run in tracker.list_runs(experiment, removed=removed)
-    )
-    return Frame([build_segment(records)])
+    """Return a frame's visible runs, in order."""
+    return list(tracker.load_runs(frame))

@@ -40,10 +40,17 @@ class Session:
 
     @contextmanager
     def open_tracker(self, *, recover: bool = True) -> Iterator[Tracker]:
-        """Open the store, and say on standard error which dead runs were recovered and which records are damaged."""
-        from ..tracker import Tracker
+        """Open the store, and say on standard error which dead runs were recovered and which records are damaged.
 
-        with Tracker.open(store=self.store, recover=recover) as tracker:
+        There too, how far it is with the index, where that takes long.
+        """
+        from ..tracker import Tracker
+        from .progress import Progress
+
+        with (
+            Tracker.open(store=self.store, recover=recover) as tracker,
+            Progress(self.terminal, "indexing") as tracker.progress,
+        ):
             for run in tracker.recovered:
                 self.terminal.note(
                     f"recovered run {run.name} ({run.id[:8]}): its process died; it is kept as {run.status}"
@@ -51,6 +58,8 @@ class Session:
             try:
                 yield tracker
             finally:
+                for note in tracker.notes:
+                    self.terminal.note(note)
                 for problem in tracker.damaged:
                     self.terminal.warn(problem.message, hint=problem.hint)
 

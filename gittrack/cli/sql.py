@@ -90,7 +90,7 @@ def sql(
     from ..exchange.tables import RunTables
 
     text = sys.stdin.read() if sql == "-" else sql
-    with session.open_tracker() as tracker, Progress(session.terminal, "reading points") as progress:
+    with session.open_tracker() as tracker, Progress(session.terminal, "reading points", things="runs") as progress:
         frame = load_selection(session, tracker, query, experiment=experiment, removed=removed)
         tables = RunTables(frame, read_points=partial(read_points, tracker, progress=progress))
         found = query_tables(tables, text)

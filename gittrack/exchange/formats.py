@@ -5,7 +5,7 @@ Knows tables and byte streams, nothing of runs or of where the bytes go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
-_ROWS = 65_536
-_LINES = 16_384  # whose text Arrow holds in one array, however long the notes are
+_ROWS = 16_384  # whose text Arrow holds in one array, however long the notes are
 _ROW_GROUP = 131_072
 
 
 @dataclass(frozen=True)
 class TableStream:
-    """A table of any length: its schema, and its rows in pieces, to be read once."""
+    """A table of any length: its schema, and its rows in pieces, to be read once; how many there are, where known."""
 
     schema: pa.Schema
     pieces: Iterable[pa.Table]
+    rows: int | None = None
 
 
 class _Writer(Protocol):
@@ -46,8 +46,12 @@ def find_format(path: PurePath) -> str | None:
     return SUFFIXES.get(path.suffix.lower())
 
 
-def write_table(stream: TableStream, sink: IO[bytes], *, format: str) -> int:
+def write_table(
+    stream: TableStream, sink: IO[bytes], *, format: str, progress: Callable[[int, int], None] | None = None
+) -> int:
     """Write a table to a byte stream in a format, `csv`, `jsonl` or `parquet`, and return the number of rows.
+
+    `progress` is told how many rows of how many are written, where that is known.
 
     No more than one piece and some 100,000 rows are in memory. Numbers that are none stand in CSV as `NaN`, `inf`,
     `-inf`, in JSON as "NaN", "Infinity", "-Infinity". A null is an empty cell of CSV (an empty text is `""`), and left
@@ -60,6 +64,8 @@ def write_table(stream: TableStream, sink: IO[bytes], *, format: str) -> int:
         for table in gather(stream, rows=_ROW_GROUP if format == "parquet" else _ROWS):
             writer.write(table)
             rows += table.num_rows
+            if progress is not None and stream.rows is not None:
+                progress(rows, stream.rows)
     return rows
 
 
@@ -91,7 +97,7 @@ class _CsvWriter:
         self._write_rows([spell_cells(make_texts([name])) for name in schema.names])
 
     def write(self, table: pa.Table) -> None:
-        for batch in table.to_batches(max_chunksize=_LINES):
+        for batch in table.to_batches(max_chunksize=_ROWS):
             self._write_rows([spell_cells(column) for column in batch.columns])
 
     def _write_rows(self, cells: list[pa.StringArray]) -> None:
@@ -115,7 +121,7 @@ class _JsonLinesWriter:
         self._heads = [f"{spell_text(name)}: " for name in schema.names]
 
     def write(self, table: pa.Table) -> None:
-        for batch in table.to_batches(max_chunksize=_LINES):
+        for batch in table.to_batches(max_chunksize=_ROWS):
             columns = [
                 [None if value is None else head + value for value in spell_json(column)]
                 for head, column in zip(self._heads, batch.columns, strict=True)

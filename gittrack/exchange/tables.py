@@ -97,7 +97,7 @@ class RunTables:
             points = (_name_points(run_id, series) for run_id, series in self._read_points(self.frame))
             return TableStream(points_schema(), points)
         table = self.make(name)
-        return TableStream(table.schema, [table])
+        return TableStream(table.schema, [table], table.num_rows)
 
 
 def list_wide_columns(frame: Frame) -> list[str]:

@@ -139,7 +139,7 @@ def make_store(directory: Path, *, runs: int, experiments: int = 1, processes: i
     A fiftieth of the runs is there in two revisions. One pack without deltas, with a commit graph, as `git gc` leaves
     it but for the deltas. With several processes they are forked: nothing else may be going on then.
     """
-    repository = make_repository(directory, files=3)
+    repository = make_repository(directory.resolve(), files=3)
     sources = _write_shared(repository)
     chunks = [(repository, first, min(first + _CHUNK, runs), experiments, sources) for first in range(0, runs, _CHUNK)]
     if processes > 1:

@@ -7,12 +7,14 @@ error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import resource
 import statistics
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -79,6 +81,48 @@ def reset_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return
+
+
+class MemoryWatch:
+    """Looks, ten times a second while it is entered, how much memory this process and its children have.
+
+    `peak` is the largest sum of their resident sizes in bytes; 0 where the system has no /proc.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        size = os.sysconf("SC_PAGE_SIZE")
+        while not self._done.wait(0.1):
+            self.peak = max(self.peak, sum(_count_pages(pid) for pid in ("self", *_list_children())) * size)
+
+
+def _list_children() -> list[str]:
+    own, children = str(os.getpid()), []
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                if (directory / "stat").read_text().rpartition(")")[2].split()[1] == own:
+                    children.append(directory.name)
+    return children
+
+
+def _count_pages(pid: str) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
 
 
 class Commands:
@@ -181,11 +225,14 @@ class Commands:
         times.sort()
         return {"median": times[rows // 2], "p999": times[rows * 999 // 1000], "max": times[-1]}
 
-    def load(self, file: str) -> dict[str, Any]:
-        """Make the tracker hold the runs of a file; tells how many there are."""
-        self._search = SEARCHES[self._tracker.name]()
-        began = time.perf_counter()
-        return {"count": self._search.load(self._directory, Path(file)), "seconds": time.perf_counter() - began}
+    def load(self, file: str, search: str = "") -> dict[str, Any]:
+        """Make the tracker hold the runs of a file; tells how many, and the peak of memory, its children's too."""
+        self._search = SEARCHES[search or self._tracker.name]()
+        with MemoryWatch() as watch:
+            began = time.perf_counter()
+            count = self._search.load(self._directory, Path(file))
+            seconds = time.perf_counter() - began
+        return {"count": count, "seconds": seconds, "peak": watch.peak}
 
     def search(self, question: str, count: int = 1) -> dict[str, Any]:
         """Ask `count` times for runs, by one of the questions of a Search; tells seconds each, and how many came."""

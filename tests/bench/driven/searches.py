@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 LIMIT = 100
+FILTER = "metrics.auc > 0.6 and params.model = 'cnn'"
 
 
 class Search:
@@ -33,6 +35,69 @@ class Search:
     def read_frame(self) -> int:
         """Read all runs as a pandas frame; return how many rows it has."""
         raise NotImplementedError
+
+
+class GittrackSearch(Search):
+    """This project, in the store that is the working directory; what is new in it is looked for with each question."""
+
+    def load(self, directory: Path, lines: Path) -> int:
+        from gittrack.tracker import Tracker
+
+        self._tracker: Any = Tracker.open()
+        return self._load_frame().count
+
+    def _load_frame(self) -> Any:
+        return self._tracker.load_frame()
+
+    def find(self) -> int:
+        return self._take(FILTER, "-metrics.auc")
+
+    def list_recent(self) -> int:
+        return self._take("", "")
+
+    def _take(self, query: str, order: str) -> int:
+        from gittrack import query as language
+
+        frame = self._load_frame()
+        mask = frame.visible
+        if query:
+            parsed = language.parse_query(query)
+            language.check_keys(parsed, frame)
+            mask = language.filter_frame(parsed, frame, now=time.time_ns() // 1000)
+        rows = language.sort_rows(frame, language.parse_sort(order), mask, limit=LIMIT)
+        table = frame.take(rows).to_table()
+        assert table.num_columns > 30
+        return int(table.num_rows)
+
+    def read_frame(self) -> int:
+        return len(self._load_frame().to_table().to_pandas())
+
+    def refresh(self) -> int:
+        """Bring what is known of the runs up to date; return how many there are."""
+        return int(self._load_frame().count)
+
+
+class InventedSearch(GittrackSearch):
+    """This project without a store: the runs are invented in memory. The file says how many there are."""
+
+    def load(self, directory: Path, lines: Path) -> int:
+        from gittrack.frame import Frame, RunRecord, build_segment
+        from tests.bench.synthetic_runs import make_snapshot
+
+        def invent(first: int, end: int) -> Iterator[Any]:
+            for number in range(first, end):
+                run = make_snapshot(number)
+                yield RunRecord(run.run, run.params, run.summary, run.artifacts, commit=f"{number:040x}")
+
+        count = int(lines.read_text())
+        size = 100_000
+        self._frame = Frame([build_segment(invent(at, min(at + size, count))) for at in range(0, count, size)])
+        return self._frame.count
+
+    def _load_frame(self) -> Any:
+        from gittrack.frame import Frame
+
+        return Frame(self._frame.segments)
 
 
 class MlflowSearch(Search):
@@ -82,7 +147,7 @@ class MlflowSearch(Search):
     def find(self) -> int:
         found = self._client.search_runs(
             [self._experiment],
-            filter_string="metrics.auc > 0.6 and params.model = 'cnn'",
+            filter_string=FILTER,
             order_by=["metrics.auc DESC"],
             max_results=LIMIT,
         )
@@ -130,4 +195,8 @@ def _metric_rows(run: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-SEARCHES: dict[str, type[Search]] = {"MLflow (SQLite)": MlflowSearch}
+SEARCHES: dict[str, type[Search]] = {
+    "gittrack": GittrackSearch,
+    "invented": InventedSearch,
+    "MLflow (SQLite)": MlflowSearch,
+}
