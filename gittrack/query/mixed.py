@@ -47,11 +47,18 @@ def split_kinds(kind: Any, number: Any, text: Any) -> Mixed:
         flags = _only(number.cast(pa.bool_()), _is(kind, BOOL))
     if present & {INT, FLOAT}:
         numbers = number if BOOL not in present else _only(number, pc.or_(_is(kind, INT), _is(kind, FLOAT)))
-    if INT in present and (pc.sum(_is(kind, TEXT)).as_py() or 0) < len(text) - text.null_count:
+    if INT in present and has_digits(kind, text):
         digits = _only(text, _is(kind, INT))
     if TEXT in present:
         texts = text if digits is None else _only(text, _is(kind, TEXT))
     return Mixed(kind, flags, numbers, texts, digits)
+
+
+def has_digits(kind: Any, text: Any) -> bool:
+    """Tell whether one of a param's ints is none that a float is: it has a text too, its digits."""
+    import pyarrow.compute as pc
+
+    return bool((pc.sum(_is(kind, TEXT)).as_py() or 0) < len(text) - text.null_count)
 
 
 def compare_mixed(column: Mixed, operator: Operator, value: Value) -> Any:

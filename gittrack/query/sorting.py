@@ -1,13 +1,14 @@
 """Puts the rows of a frame in order, without sorting more of them than are wanted.
 
-Pure. A key becomes one or more ranks: columns that are ordered by value, their nulls last.
+Pure. A key becomes one or more ranks: values that are ordered as they are, their nulls last. A rank is worked out for
+the rows it is needed for: the later ones only where the earlier ones are level.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ..errors import InvalidInput
 from ..frame.arrays import join_chunks, make_plain
 from .complaint import point_at
 from .keys import Column, find_column, get_column, get_values
-from .mixed import Mixed, split_kinds
+from .mixed import Mixed, has_digits, split_kinds
 from .numeric import make_int
 from .operand import split_number
 from .textual import make_nothing, read_numbers
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from ..frame import Frame
 
 
+Reader = Callable[["pa.Array"], "pa.Array"]
+
+
 @dataclass(frozen=True)
 class _Rank:
-    """A column, one value a row of the frame, and which end of it comes first."""
+    """What rows are ordered by: values, as one array, for any rows (int64), and which end of them comes first."""
 
-    values: Any
+    read: Reader
     descending: bool
 
 
@@ -50,8 +54,8 @@ def sort_rows(frame: Frame, keys: Sequence[SortKey], mask: pa.BooleanArray, *, l
         raise InvalidInput(f"a list cannot be limited to {limit} runs")
     rows = pc.indices_nonzero(mask).cast(pa.int64())
     ranks = [rank for key in keys for rank in _make_ranks(key, frame)]
-    ranks.append(_Rank(frame.get_attribute("started").cast(pa.int64()), True))
-    ranks.append(_Rank(frame.get_attribute("id"), False))
+    ranks.append(_Rank(lambda rows: _make_sortable(_take(frame.get_attribute("started"), rows)), True))
+    ranks.append(_Rank(lambda rows: _take(frame.get_attribute("id"), rows), False))
     return pa.concat_arrays([make_plain(b"", pa.int64()), *_order(rows, ranks, len(rows) if limit is None else limit)])
 
 
@@ -62,7 +66,7 @@ def _order(rows: pa.Array, ranks: Sequence[_Rank], limit: int) -> list[pa.Array]
     if len(rows) <= limit or not limit or not ranks:
         return [_sort(rows[:0] if not limit else rows, ranks)[:limit]]
     first, rest = ranks[0], ranks[1:]
-    values = _take(first, rows)
+    values = first.read(rows)
     present = values.is_valid()
     count = len(values) - values.null_count
     if count <= limit:
@@ -91,14 +95,13 @@ def _sort(rows: pa.Array, ranks: Sequence[_Rank]) -> pa.Array:
     if len(rows) < 2:
         return rows
     names = [str(number) for number in range(len(ranks))]
-    table = pa.Table.from_arrays([_take(rank, rows) for rank in ranks], names=names)
+    table = pa.Table.from_arrays([rank.read(rows) for rank in ranks], names=names)
     orders = ["descending" if rank.descending else "ascending" for rank in ranks]
     return rows.take(pc.sort_indices(table, sort_keys=list(zip(names, orders, strict=True))))
 
 
-def _take(rank: _Rank, rows: pa.Array) -> pa.Array:
-    taken = rank.values.take(rows)
-    return join_chunks(taken) if hasattr(taken, "chunks") else taken
+def _take(column: Any, rows: pa.Array) -> pa.Array:
+    return join_chunks(column.take(rows))
 
 
 def _make_ranks(key: SortKey, frame: Frame) -> list[_Rank]:
@@ -111,17 +114,68 @@ def _make_ranks(key: SortKey, frame: Frame) -> list[_Rank]:
     if column.table == "datasets":
         raise point_at(key.text, key.key.start, "a run may have several datasets, which have no order")
     if column.kind == "param":
-        kind, number, text = (frame.get_column("params", column.key, part) for part in ("kind", "number", "text"))
-        columns = _split_mixed(split_kinds(kind, number, text))
+        readers = _read_param(column.key, frame)
     elif column.kind == "label":
-        columns = _split_texts(frame.get_column("tags", column.key, "text"))
+        readers = _read_texts(get_values(column, frame))
     else:
-        columns = [_make_sortable(get_values(column, frame))]
-    return [_Rank(values, key.descending) for values in columns]
+        values = get_values(column, frame)
+        readers = [lambda rows: _make_sortable(_take(values, rows))]
+    return [_Rank(read, key.descending) for read in readers]
 
 
-def _make_sortable(values: Any) -> Any:
-    """Return a column of one kind as numbers or texts that are null where they have no order."""
+def _read_param(key: str, frame: Frame) -> list[Reader]:
+    """Return what reads a param's numbers; what tells ints apart that are one float; its texts that are no numbers."""
+    parts = [frame.get_column("params", key, part) for part in ("kind", "number", "text")]
+    kind, _, text = parts
+    spelled = _spell_numbers(text)
+
+    def split(rows: pa.Array) -> Mixed:
+        return split_kinds(*(_take(part, rows) for part in parts))
+
+    readers: list[Reader] = [lambda rows: _find_numbers(split(rows), len(rows), spelled=spelled)]
+    if has_digits(kind, text):
+        readers.append(lambda rows: _rank_digits(split(rows).digits, len(rows)))
+    if text is not None and text.null_count < len(text):
+        readers.append(lambda rows: _drop_numbers(split(rows).texts, len(rows), spelled=spelled))
+    return readers
+
+
+def _read_texts(texts: Any) -> list[Reader]:
+    """Return what reads the numbers that texts spell, if any does, and the texts that spell none."""
+    spelled = _spell_numbers(texts)
+    readers: list[Reader] = [lambda rows: _drop_numbers(_take(texts, rows), len(rows), spelled=spelled)]
+    return [lambda rows: _make_sortable(read_numbers(_take(texts, rows))), *readers] if spelled else readers
+
+
+def _spell_numbers(texts: Any) -> bool:
+    """Tell whether any of these texts spells a number; it takes a fraction of reading all, where few are different."""
+    import pyarrow.compute as pc
+
+    numbers = read_numbers(pc.unique(texts))
+    return bool(numbers.null_count < len(numbers))
+
+
+def _find_numbers(column: Mixed, length: int, *, spelled: bool) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = [] if column.numbers is None else [column.numbers]
+    numbers += [] if column.flags is None else [column.flags.cast(pa.float64())]
+    numbers += [read_numbers(column.texts)] if spelled and column.texts is not None else []
+    return _make_sortable(pc.coalesce(*numbers)) if numbers else pa.nulls(length, pa.float64())
+
+
+def _drop_numbers(texts: Any, length: int, *, spelled: bool) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if texts is None:
+        return pa.nulls(length, pa.string())
+    return pc.if_else(pc.is_valid(read_numbers(texts)), make_nothing(texts.type), texts) if spelled else texts
+
+
+def _make_sortable(values: pa.Array) -> pa.Array:
+    """Return values of one kind as numbers or texts that are null where they have no order."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -134,37 +188,14 @@ def _make_sortable(values: Any) -> Any:
     return values
 
 
-def _split_texts(texts: Any) -> list[Any]:
-    """Return the numbers that texts spell, and the texts that spell none."""
-    import pyarrow.compute as pc
-
-    numbers = read_numbers(texts)
-    others = pc.if_else(pc.is_valid(numbers), make_nothing(texts.type), texts)
-    return [_make_sortable(numbers), others]
-
-
-def _split_mixed(column: Mixed) -> list[Any]:
-    """Return a param's numbers, what tells ints apart that are one float, and its texts that are no numbers."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    numbers = [] if column.numbers is None else [column.numbers]
-    numbers += [] if column.flags is None else [column.flags.cast(pa.float64())]
-    others = []
-    if column.texts is not None:
-        spelled, unspelled = _split_texts(column.texts)
-        numbers.append(spelled)
-        others.append(unspelled)
-    residues = [] if column.digits is None else [_rank_digits(column.digits)]
-    return [*([_make_sortable(pc.coalesce(*numbers))] if numbers else []), *residues, *others]
-
-
-def _rank_digits(digits: Any) -> Any:
+def _rank_digits(digits: Any, length: int) -> pa.Array:
     """Return for each int that no float is how it stands to the float nearest to it, below 0 or above; 0 for others."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    codes = join_chunks(digits).dictionary_encode()
+    if digits is None:
+        return make_plain(bytes(length), pa.uint8())
+    codes = digits.dictionary_encode()
     residues = [_find_residue(int(text, 0)) for text in codes.dictionary.to_pylist()]
     order = sorted({(0, 0), *residues})
     zero = order.index((0, 0))

@@ -86,6 +86,8 @@ def read_numbers(column: Any) -> Any:
     import pyarrow.compute as pc
 
     numeric = pc.match_substring_regex(column, pattern=_NUMERIC)
+    if not pc.any(numeric).as_py():
+        return pa.nulls(len(column), pa.float64())
     return pc.if_else(numeric, column, make_nothing(pa.string())).cast(pa.float64())
 
 
