@@ -29,6 +29,7 @@ from .figure import (
     read_points,
 )
 from .group import group_runs
+from .importance import rank_params
 from .model import Scalar
 from .query import Key, Query, filter_frame, sort_rows
 from .query.tree import Missing, Not, Or
@@ -43,6 +44,7 @@ Picture = Chart | Scatter | Parallel
 
 _FEW, _MANY = 10, 1000
 _RECENT = 20
+_MOST_PARAMS = 7
 _PARAMS = "params."
 _METRICS = "metrics."
 _TAGS = "tags."
@@ -55,8 +57,8 @@ class Plan:
     """What a plot is to show.
 
     `x` is an axis for curves, a key such as `params.lr` for a scatter, and keys with commas between for parallel
-    coordinates (an axis there stands for all params that differ). `group` are keys: curves are averaged over runs that
-    have the same values, dots are coloured by them.
+    coordinates (an axis there stands for the params that go with the metric the most). `group` are keys: curves are
+    averaged over runs that have the same values, dots are coloured by them.
     """
 
     kind: Kind = "line"
@@ -159,7 +161,7 @@ def make_picture(runs: Sequence[StoredRun], metrics: Sequence[str], plan: Plan) 
         x = _find_key(plan.x, samples)
         return make_scatter(samples, x, keys, log=plan.log, title=title)
     named = plan.x.split(",") if isinstance(plan.x, str) else []
-    params = [_find_key(key, samples) for key in named] or find_varying(samples, _PARAMS)
+    params = [_find_key(key, samples) for key in named] or _choose_params(samples, keys[0])
     if not params:
         raise InvalidInput("parallel coordinates need a param in which these runs differ")
     return make_parallel(samples, [*params, *keys[1:], keys[0]], title=title)
@@ -233,6 +235,17 @@ def _gather_samples(runs: Sequence[StoredRun], group: Sequence[str]) -> list[Sam
         values.update((_METRICS + metric, value) for metric, value in run.metrics.items())
         samples.append(Sample(run.id, run.name or run.id[:8], values, name))
     return samples
+
+
+def _choose_params(samples: Sequence[Sample], metric: str) -> list[str]:
+    """Return the params that most runs have and that go with a metric the most, the most telling one last."""
+    varying = find_varying(samples, _PARAMS)
+    common = [key for key in varying if 2 * sum(key in sample.values for sample in samples) > len(samples)] or varying
+    columns = {key: [sample.values.get(key, ABSENT) for sample in samples] for key in common}
+    outcomes = [sample.values.get(metric) for sample in samples]
+    ranked = rank_params(columns, [value if isinstance(value, float) else None for value in outcomes])
+    chosen = [importance.param for importance in ranked] or common
+    return chosen[:_MOST_PARAMS][::-1]
 
 
 def _find_key(key: str, samples: Sequence[Sample]) -> str:

@@ -230,9 +230,9 @@ def test_a_param_on_the_x_axis_makes_a_scatter(runs: list[str]) -> None:
     )
 
 
-def test_parallel_coordinates_take_the_params_that_differ(runs: list[str]) -> None:
+def test_parallel_coordinates_take_the_params_that_matter(runs: list[str]) -> None:
     plot = read("plot", "auc", "loss", "--kind", "parcoords", "--json").json("plot")
-    assert list(plot["columns"]) == ["params.lr", "params.seed", "metrics.loss", "metrics.auc"]
+    assert list(plot["columns"]) == ["params.seed", "params.lr", "metrics.loss", "metrics.auc"]
     assert plot["columns"]["params.seed"] == [3, 2, 1, 0]
     chosen = read("plot", "auc", "--kind", "parcoords", "--x", "seed", "--json").json("plot")
     assert list(chosen["columns"]) == ["params.seed", "metrics.auc"]

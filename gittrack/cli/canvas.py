@@ -86,9 +86,9 @@ def _render_scatter(scatter: Scatter, room: Room) -> list[str]:
         legend = [f"{_paint_swatch(number, room)} {clip(clean(name), width)}" for number, name in groups.items()]
     surface = _make_surface(room, panels=len(scatter.panels), around=len(legend) + 1 + 2 * len(scatter.panels))
     for panel in scatter.panels:
-        lines.append(room.screen.paint(clip(clean(panel.y.key), room.width), "key"))
+        lines.append(room.screen.paint(clip(clean(panel.y.title), room.width), "key"))
         lines += draw_scatter(panel, scatter, surface)
-        lines.append(_center(panel.x.key, room))
+        lines.append(_center(panel.x.title, room))
     return [*lines, *legend]
 
 

@@ -121,7 +121,7 @@ def _draw_scatter(scatter: Scatter) -> Any:
 
 def _draw_dots(graph: Any, dots: Dots, panel: ScatterPanel, *, named: bool) -> Any:
     hover = [f"<b>{escape(name)}</b> ({run_id[:8]})" for name, run_id in zip(dots.names, dots.run_ids, strict=True)]
-    x, y = (_escape_hover(dimension.key) for dimension in (panel.x, panel.y))
+    x, y = (_escape_hover(dimension.title) for dimension in (panel.x, panel.y))
     return graph.Scatter(
         x=list(dots.xs),
         y=list(dots.ys),
@@ -136,7 +136,7 @@ def _draw_dots(graph: Any, dots: Dots, panel: ScatterPanel, *, named: bool) -> A
 
 
 def _describe_axis(dimension: Dimension, *, log: bool) -> dict[str, Any]:
-    axis: dict[str, Any] = {"title_text": escape(dimension.key)}
+    axis: dict[str, Any] = {"title_text": escape(dimension.title)}
     if dimension.texts:
         axis.update(tickvals=list(dimension.positions), ticktext=[escape(text) for text in dimension.texts])
     elif log:
@@ -149,12 +149,12 @@ def _draw_parallel(parallel: Parallel) -> Any:
     last = parallel.dimensions[-1]
     dimensions = []
     for dimension in parallel.dimensions:
-        entry: dict[str, Any] = {"label": escape(dimension.key), "values": list(dimension.values)}
+        entry: dict[str, Any] = {"label": escape(dimension.title), "values": list(dimension.values)}
         if dimension.texts:
             texts = [escape(text) for text in dimension.texts]
             entry.update(tickvals=list(dimension.positions), ticktext=texts)
         dimensions.append(entry)
-    color = {"title": {"text": escape(last.key)}}
+    color = {"title": {"text": escape(last.title)}}
     figure = graph.Figure(
         graph.Parcoords(
             dimensions=dimensions,
@@ -168,7 +168,7 @@ def _draw_parallel(parallel: Parallel) -> Any:
         )
     )
     _finish(figure, parallel.title, parallel.notes, legend=False, hovermode=False)
-    figure.update_layout(height=520, margin={"l": 90, "r": 60, "t": 110})
+    figure.update_layout(height=560, margin={"l": 90, "r": 60, "t": 150}, title={"y": 0.97, "yanchor": "top"})
     return figure
 
 

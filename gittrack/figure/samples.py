@@ -6,6 +6,7 @@ Pure: what draws them need only know the values here.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .chart import Side
 
 _WIDE = 100.0
 _MAX_CATEGORIES = 40
+_MOST_POWERS = 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Dimension:
     values: tuple[float, ...]
     positions: tuple[float, ...] = ()
     texts: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the axis is called: the key without the word that says what it is."""
+        return re.sub(r"^(params|metrics|tags)\.(?=.)", "", self.key)
 
 
 @dataclass(frozen=True)
@@ -183,16 +190,10 @@ def _spread(dimension: Dimension) -> Dimension:
     if dimension.texts or min(values) <= 0 or max(values) < _WIDE * min(values):
         return dimension
     logarithms = tuple(map(math.log10, values))
-    low, high = math.floor(min(logarithms)), math.ceil(max(logarithms))
-    step = -(-(high - low) // 10)
-    powers = range(low, high + 1, step)
-    return Dimension(
-        dimension.key,
-        dimension.said,
-        logarithms,
-        tuple(float(power) for power in powers),
-        tuple(f"1e{power}" for power in powers),
-    )
+    low, high = math.ceil(min(logarithms) - 1e-9), math.floor(max(logarithms) + 1e-9)
+    powers = range(low, high + 1, -(-(high - low) // _MOST_POWERS))
+    texts = tuple(f"1e{power}" for power in powers)
+    return Dimension(dimension.key, dimension.said, logarithms, tuple(float(power) for power in powers), texts)
 
 
 def _is_drawable(position: int, x: Dimension, y: Dimension, log: frozenset[Side]) -> bool:
