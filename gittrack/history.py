@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from . import layout
+from .admission import (
+    MAX_POINTER_SIZE,
+    MAX_RECORD_SIZE,
+    find_artifact_fault,
+    find_experiment_fault,
+    find_parts_fault,
+    find_run_fault,
+)
 from .errors import Corrupt, GittrackError, NotFound
 from .message import ExperimentTrailers, RunTrailers, parse_message
 from .model import Experiment, Pointer, Snapshot
@@ -17,11 +25,8 @@ from .pointer import decode_pointer
 from .snapshot import decode_experiment, decode_snapshot
 from .store import Commit, Store, TreeEntry
 
-# Larger than any honest record, small enough that a hostile one cannot fill the memory.
-MAX_RECORD_SIZE = 64 << 20
-MAX_POINTER_SIZE = 1024
 MAX_ARTIFACTS = 1_000_000
-MAX_ARTIFACT_DIRECTORIES = 50_000
+MAX_ARTIFACT_DIRECTORIES = 20_000
 MAX_ARTIFACT_DEPTH = 32
 
 _TOP_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE, layout.ENVIRONMENT_FILE)
@@ -114,11 +119,14 @@ class History:
         """Return the snapshot a run's commit holds; raises Corrupt, naming the commit, where its tree is damaged."""
         where = f"commit {commit.id[:12]}"
         entries = self.store.get_tree(commit.tree)
+        _refuse(find_run_fault(entries), where)
         files = {name: self._read(entries[name]) for name in _TOP_FILES if name in entries}
         artifacts = {}
         if layout.ARTIFACTS_DIRECTORY in entries:
             for path, entry in sorted(self._list_files(entries[layout.ARTIFACTS_DIRECTORY]), key=itemgetter(0)):
                 artifacts[path] = self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE)
+        if layout.METRICS_DIRECTORY in entries:
+            _refuse(find_parts_fault(self.store.get_tree(entries[layout.METRICS_DIRECTORY].id)), where)
         return decode_snapshot(files, artifacts=artifacts, parts=tuple(self.find_parts(commit)), where=where)
 
     def find_parts(self, commit: Commit) -> dict[str, TreeEntry]:
@@ -147,10 +155,11 @@ class History:
             if depth > MAX_ARTIFACT_DEPTH or directories > MAX_ARTIFACT_DIRECTORIES or seen > MAX_ARTIFACTS:
                 raise Corrupt(f"artifact directories nested too deep, or too many: {prefix[:80]!r}")
             for name, entry in entries.items():
-                if entry.mode == 0o40000:
+                _refuse(find_artifact_fault(prefix + name, entry), "its artifacts are unfit")
+                if entry.is_tree:
                     pending.append((entry, f"{prefix}{name}/", depth + 1))
-                elif entry.mode in (0o100644, 0o100755):
-                    yield layout.check_artifact_path(prefix + name), entry
+                else:
+                    yield prefix + name, entry
 
     def _read(self, entry: TreeEntry) -> bytes:
         return self.store.get_blob(entry.id, limit=MAX_RECORD_SIZE)
@@ -182,10 +191,10 @@ class History:
 
     def load_experiment(self, commit: Commit) -> Experiment:
         """Return the experiment that a record's commit holds; raises Corrupt where there is none."""
-        entry = self.store.find_entry(commit.tree, layout.EXPERIMENT_FILE)
+        entries = self.store.get_tree(commit.tree)
         where = f"commit {commit.id[:12]}"
-        if entry is None:
-            raise Corrupt(f"{where}: {layout.EXPERIMENT_FILE} is missing")
+        _refuse(find_experiment_fault(entries), where)
+        entry = entries[layout.EXPERIMENT_FILE]
         return decode_experiment(self._read(entry), where=f"{where}:{layout.EXPERIMENT_FILE}")
 
     def _records(self, tips: tuple[str, ...]) -> Iterator[Revision | tuple[ExperimentTrailers, Commit] | GittrackError]:
@@ -199,3 +208,8 @@ class History:
                 yield Revision(commit, trailers)
             elif trailers is not None:
                 yield trailers, commit
+
+
+def _refuse(fault: str | None, where: str) -> None:
+    if fault is not None:
+        raise Corrupt(f"{where}: {fault}")

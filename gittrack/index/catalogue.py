@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -79,6 +80,7 @@ class Index:
         self._experiments: dict[str, IndexedExperiment] = {}
         self._joined: tuple[tuple[State, ...], Frame] | None = None
         self._turns = RLock()
+        self._swept = False
 
     @property
     def directory(self) -> Path:
@@ -103,9 +105,7 @@ class Index:
         with self._turns:
             tips = self._history.find_tips()
             slugs = list(tips) if experiment is None else [slug for slug in (experiment,) if slug in tips]
-            if not slugs:
-                return []
-            shallow = self._read_shallow()
+            shallow = self._read_shallow() if slugs else ""
             found = [self._read_one(slug, tuple(sorted(tips[slug])), shallow) for slug in slugs]
             if experiment is None:
                 self._forget(set(tips))
@@ -140,21 +140,21 @@ class Index:
             return ""
 
     def _forget(self, slugs: set[str]) -> None:
-        """Let go of experiments that are gone, and delete what the index kept of them, a month later."""
+        """Let go of experiments that are gone, and delete what was kept of them a month after it was last written."""
         for slug in self._shelves.keys() - slugs:
             del self._shelves[slug]
             self._experiments.pop(slug, None)
-        kept = {shelf.directory.name for shelf in self._shelves.values()}
-        try:
-            strangers = [entry for entry in os.scandir(self.directory) if entry.name not in kept]
-        except OSError:
+        if self._swept:
             return
-        for entry in strangers:
-            try:
-                if time.time() - os.stat(os.path.join(entry.path, MANIFEST)).st_mtime > _FORGOTTEN_AGE:
+        self._swept = True
+        kept = {shelf.directory.name for shelf in self._shelves.values()}
+        with suppress(OSError):
+            for entry in os.scandir(self.directory):
+                manifest = Path(entry.path, MANIFEST)
+                if entry.name in kept or not manifest.is_file():
+                    continue
+                if time.time() - manifest.stat().st_mtime > _FORGOTTEN_AGE:
                     shutil.rmtree(entry.path, ignore_errors=True)
-            except OSError:
-                continue
 
 
 def _make_error(damage: Damage) -> GittrackError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from .. import layout
+from ..admission import MAX_POINTER_SIZE, find_run_fault
 from ..canonical import decode_object
 from ..errors import Corrupt, GittrackError, InvalidInput
 from ..frame import Block, SegmentBuilder
-from ..history import MAX_ARTIFACT_DEPTH, MAX_POINTER_SIZE, History
+from ..history import MAX_ARTIFACT_DEPTH, History
 from ..model import Pointer, Run
 from ..pointer import decode_pointer
 from ..store import TreeEntry
@@ -107,6 +108,8 @@ class Loader:
             entry = tree.get(name)
             return b"{}" if entry is None else files.get(entry.id)
 
+        if find_run_fault(tree) is not None:
+            return False
         data, params_data, summary_data = (read(name) for name in _JSON_FILES)
         if data is None or params_data is None or summary_data is None:
             return False
@@ -180,6 +183,9 @@ class Loader:
                         below.append((finding, f"{prefix}{name}/", entry.id))
                     elif entry.mode in _FILE_MODES:
                         entries[finding][prefix + name] = entry
+                    else:
+                        entries.pop(finding)
+                        break
             pending = below
             depth += 1
         self._artifacts_seen += sum(map(len, entries.values()))
