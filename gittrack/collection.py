@@ -5,7 +5,7 @@ Gives out the handle of any of them. Writes nothing but the index. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .address import find_prefix
@@ -18,7 +18,7 @@ from .index import Index, IndexedExperiment
 from .live import KnownRevision, LiveRun, LiveRuns
 from .lookup import choose_row
 from .model import Experiment, Snapshot
-from .query import sort_rows
+from .query import SortKey, check_keys, filter_frame, parse_query, parse_sort, sort_rows
 from .readers import CommitReader
 from .run_table import RunTable
 from .store import Commit
@@ -66,10 +66,28 @@ class Collection:
         """Return the visible runs of a frame, in its order."""
         return RunTable(frame, self.load_row, report=self._report)
 
-    def list_newest(self, slug: str | None, *, removed: bool, limit: int | None) -> RunTable:
-        """Return runs, those that started last first."""
+    def search(
+        self,
+        slug: str | None,
+        query: str | None,
+        sort: str | Sequence[SortKey],
+        *,
+        removed: bool,
+        limit: int | None,
+        now: int,
+    ) -> RunTable:
+        """Return the runs that a query finds, in order; see `Tracker.list_runs`. `now` is in UTC microseconds."""
+        # Read before the runs are: a slip of the pen is told at once.
+        parsed = None if query is None else parse_query(query)
+        keys = parse_sort(sort) if isinstance(sort, str) else sort
         frame = self.load_frame(slug, removed=removed)
-        return self.load_table(frame.take(sort_rows(frame, (), frame.visible, limit=limit)))
+        mask = frame.visible
+        if frame.count:
+            check_keys(keys, frame)
+            if parsed is not None:
+                check_keys(parsed, frame)
+                mask = filter_frame(parsed, frame, now=now)
+        return self.load_table(frame.take(sort_rows(frame, keys, mask, limit=limit)))
 
     def find_run(self, ref: str, slug: str | None) -> StoredRun:
         """Return the run that ref means; raises NotFound, Ambiguous, or Corrupt where its record is damaged."""
@@ -164,7 +182,9 @@ class Collection:
     def _check_damaged(self, ref: str, slug: str | None) -> None:
         """Raise what is wrong with the run whose id ref begins, if it is there and its record is damaged."""
         prefix = find_prefix(ref)
-        for entry in self.index.read(slug) if prefix is not None else ():
+        if prefix is None:
+            return
+        for entry in self.index.read(slug):
             error = entry.find_damage(prefix)
             if error is not None:
                 raise error

@@ -102,9 +102,22 @@ def get_run(ref: str, *, experiment: str | None = None, store: str | PathLike[st
     return _open_tracker(store).get_run(ref, experiment=experiment)
 
 
-def runs(experiment: str | None = None, *, removed: bool = False, store: str | PathLike[str] | None = None) -> RunTable:
-    """Return the runs of an experiment, or of all, newest first; live runs are among them. See `Tracker.list_runs`."""
-    return _open_tracker(store).list_runs(experiment, removed=removed)
+def runs(
+    experiment: str | None = None,
+    *,
+    query: str | None = None,
+    sort: str = "",
+    removed: bool = False,
+    limit: int | None = None,
+    store: str | PathLike[str] | None = None,
+) -> RunTable:
+    """Return the runs of an experiment, or of all, that a query finds, newest first or sorted; live ones among them.
+
+    For example `runs("churn", query="metrics.auc > 0.9", sort="-metrics.auc", limit=10)`. A run is read when it is
+    asked for, and the columns of all (`to_arrow`, `to_pandas`, `to_polars`) without reading one. See
+    `Tracker.list_runs`.
+    """
+    return _open_tracker(store).list_runs(experiment, query=query, sort=sort, removed=removed, limit=limit)
 
 
 def experiments(*, removed: bool = False, store: str | PathLike[str] | None = None) -> list[Experiment]:

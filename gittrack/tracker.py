@@ -6,7 +6,7 @@ Every reader and writer above this layer goes through `Tracker`. Knows nothing o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from .store import Ident, Store, open_store, read_identity
 if TYPE_CHECKING:
     from .collection import Collection
     from .frame import Frame
+    from .query import SortKey
     from .run_table import RunTable
     from .stored_run import StoredRun
 
@@ -132,12 +133,24 @@ class Tracker:
         """
         return self.collection.find_run(ref, _find_slug(experiment))
 
-    def list_runs(self, experiment: str | None = None, *, removed: bool = False, limit: int | None = None) -> RunTable:
-        """Return the runs of an experiment, or of all, newest start first; live runs are among them as RUNNING.
+    def list_runs(
+        self,
+        experiment: str | None = None,
+        *,
+        query: str | None = None,
+        sort: str | Sequence[SortKey] = (),
+        removed: bool = False,
+        limit: int | None = None,
+    ) -> RunTable:
+        """Return the runs of an experiment, or of all, that a query finds; live runs are among them as RUNNING.
 
-        Which runs those are is as in `load_frame`.
+        The first `limit` in the order of `sort`, such as `-metrics.auc, params.lr`, and where that is level the one
+        that started last first. What a query and an order can say: `gittrack help query`. Which runs there are is as in
+        `load_frame`. Raises InvalidInput for a query or an order that cannot be read or names what no run has.
         """
-        return self.collection.list_newest(_find_slug(experiment), removed=removed, limit=limit)
+        return self.collection.search(
+            _find_slug(experiment), query, sort, removed=removed, limit=limit, now=time_ns() // 1000
+        )
 
     def list_revisions(self, run_id: str) -> list[StoredRun]:
         """Return every visible revision of a run (a whole id), the one that speaks for it first."""

@@ -281,8 +281,8 @@ def compare(
 ) -> None:
     """Compare params and metrics of several runs.
 
-    A RUN may be a query that finds several. Which value is the best is told by a metric's name: less of a loss or error, more of an accuracy or score. --min
-    and --max say it for other names.
+    A RUN may be a query that finds several. Which value is the best is told by a metric's name: less of a loss or
+    error, more of an accuracy or score. --min and --max say it for other names.
     """
     with session.open_tracker() as tracker:
         found = find_runs(session, tracker, runs, experiment=experiment)

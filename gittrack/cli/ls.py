@@ -14,7 +14,7 @@ from .amounts import count
 from .columns import ATTRIBUTES, choose_columns, make_columns
 from .command import Command, experiment_option, json_option, pass_session
 from .redraw import redraw
-from .selection import load_runs, load_selection
+from .selection import load_selection
 from .session import Session
 from .table import Layout, lay_out
 from .terminal import Screen
@@ -22,6 +22,7 @@ from .text import clip
 
 if TYPE_CHECKING:
     from ..frame import Frame
+    from ..run_table import RunTable
     from ..stored_run import StoredRun
     from ..tracker import Tracker
     from .room import Room
@@ -51,27 +52,22 @@ class Listing:
     descending: bool
     limit: int | None
 
-    def load(self, session: Session, tracker: Tracker) -> Frame:
-        """Return all runs that are meant, those that started last first."""
-        return load_selection(session, tracker, self.query, experiment=self.experiment, removed=self.removed)
+    def list_runs(self, tracker: Tracker) -> tuple[RunTable, bool]:
+        """Return the runs that are to be shown, in order, and whether there are more of them."""
+        from ..query import parse_sort
 
-    def name_columns(self, frame: Frame) -> list[str]:
-        """Return the columns that the runs are sorted by, as far as `ls` has them."""
+        keys = [replace(key, descending=key.descending != self.descending) for key in parse_sort(self.sort or "")]
+        most = None if self.limit is None else self.limit + 1
+        runs = tracker.list_runs(self.experiment, query=self.query, sort=keys, removed=self.removed, limit=most)
+        return runs[: self.limit], self.limit is not None and len(runs) > self.limit
+
+    def lay_out(self, runs: RunTable, screen: Screen, *, now: int, columns: Sequence[str]) -> Layout:
+        """Return those runs as a table that shows, among others, what they are sorted by."""
         from ..query import find_column, parse_sort
 
-        found = [find_column(key.key, frame) for key in parse_sort(self.sort)] if self.sort and frame.count else []
-        return [column.name for column in found if column and (column.table != "runs" or column.name in ATTRIBUTES)]
-
-    def choose(self, frame: Frame, tracker: Tracker) -> list[StoredRun]:
-        """Return those of a frame's runs that are shown, in order; raises InvalidInput for an unknown sort key."""
-        if self.sort is not None and frame.count:
-            from ..query import check_keys, parse_sort, sort_rows
-
-            keys = [replace(key, descending=key.descending != self.descending) for key in parse_sort(self.sort)]
-            check_keys(keys, frame)
-            return load_runs(tracker, frame.take(sort_rows(frame, keys, frame.visible, limit=self.limit)))
-        rows = frame.rows
-        return load_runs(tracker, frame.take(rows if self.limit is None else rows[: self.limit]))
+        found = [find_column(key.key, runs.frame) for key in parse_sort(self.sort or "")]
+        first = [column.name for column in found if column and (column.table != "runs" or column.name in ATTRIBUTES)]
+        return lay_out_runs(runs, screen, now=now, columns=columns, first=first)
 
 
 @click.command(
@@ -131,17 +127,26 @@ def ls(
         if watch:
             _watch(session, tracker, listing, keys)
             return
-        frame = listing.load(session, tracker)
-        runs = listing.choose(frame, tracker)
+        runs, more = listing.list_runs(tracker)
         if as_json:
             session.write_json("runs", [run.to_dict() for run in runs])
         elif not runs:
             _say_none(session, listing)
         else:
-            first = listing.name_columns(frame)
-            layout = lay_out_runs(runs, session.terminal.screen, now=session.now, columns=keys, first=first)
+            _check_columns(keys, tracker.load_frame(experiment, removed=removed))
+            layout = listing.lay_out(runs, session.terminal.screen, now=session.now, columns=keys)
             session.terminal.write(layout.lines)
-            _say_more(session, layout, frame.count - len(runs))
+            _say_more(session, layout, more=more)
+
+
+def _check_columns(columns: Sequence[str], frame: Frame) -> None:
+    """Raise InvalidInput, with the nearest, for a param, metric or tag that no run at all has: it was misspelled."""
+    from ..query import Key, get_column
+
+    for column in columns:
+        group, _, name = column.partition(".")
+        if group in ("params", "metrics", "tags") and name:
+            get_column(Key(group, name), frame, text=column)  # type: ignore[arg-type]  # it is one of its words
 
 
 def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | None, as_json: bool) -> None:
@@ -151,7 +156,7 @@ def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | 
     if sort is not None and listing.descending:
         sort = sort[1:] if sort.startswith("-") else f"-{sort}"
     with session.open_tracker() as tracker:
-        frame = listing.load(session, tracker)
+        frame = load_selection(session, tracker, listing.query, experiment=listing.experiment, removed=listing.removed)
         if not frame.count and not as_json:
             _say_none(session, listing)
             return
@@ -169,11 +174,9 @@ def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | 
 def _watch(session: Session, tracker: Tracker, listing: Listing, columns: Sequence[str]) -> None:
     def draw(room: Room) -> Sequence[str]:
         now = time_ns() // 1000
-        frame = listing.load(session, tracker)
-        runs = listing.choose(frame, tracker)
+        runs, _ = listing.list_runs(tracker)
         rows = runs if room.rows is None else runs[: max(room.rows - 1, 1)]
-        first = listing.name_columns(frame)
-        return lay_out_runs(rows, room.screen, now=now, columns=columns, first=first).lines if rows else ["no runs yet"]
+        return listing.lay_out(rows, room.screen, now=now, columns=columns).lines if rows else ["no runs yet"]
 
     redraw(session.terminal, draw, seconds=WATCH_SECONDS)
 
@@ -185,7 +188,7 @@ def _say_none(session: Session, listing: Listing) -> None:
         session.terminal.note("no run fulfils that", hint="gittrack ls")
 
 
-def _say_more(session: Session, layout: Layout, more: int) -> None:
+def _say_more(session: Session, layout: Layout, *, more: bool) -> None:
     terminal = session.terminal
     if not terminal.screen.interactive:
         return
@@ -193,4 +196,4 @@ def _say_more(session: Session, layout: Layout, more: int) -> None:
         left_out = f"{count(len(layout.left_out), 'column')} left out: {', '.join(layout.left_out)}"
         terminal.note(clip(left_out, (terminal.screen.width or 80) - len("note: ")))
     if more:
-        terminal.note(f"there are {count(more, 'more run')}", hint="gittrack ls --all")
+        terminal.note("there are more runs", hint="gittrack ls --all")
