@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import layout
+from .admission import MAX_PART_SIZE
 from .content import ContentStore
 from .draft import Draft, Intent, artifact_event, commit_event, end_event
 from .errors import NotFound
@@ -34,9 +35,6 @@ from .store import Commit, Store, TreeEntry
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# A part holds at most about a million points; anything much larger was not written by gittrack.
-MAX_PART_SIZE = 256 << 20
 
 MakeStamp = Callable[[int], Stamp]
 

@@ -141,6 +141,14 @@ def live_ref(run_id: str) -> str:
     return f"refs/gittrack/live/{run_id}"
 
 
+def incoming_refs(token: str = "") -> str:
+    """Return where the branches of one fetch stand until they are checked; without a token, those of all fetches.
+
+    No slug begins with `_`, so this is no experiment in any namespace.
+    """
+    return f"refs/gittrack/_incoming/{token}".rstrip("/")
+
+
 def part_path(number: int) -> str:
     """Return the tree path of the number-th metrics part, counted from 1."""
     return f"{METRICS_DIRECTORY}/{number:04d}.parquet"

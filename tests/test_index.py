@@ -659,7 +659,6 @@ def test_odd_records_that_are_good(repo: Path, few: int, monkeypatch: pytest.Mon
             {"summary.json": files["summary.json"].replace(b'"first": 1.0', b'"first": 1')},
             {"summary.json": files["summary.json"].replace(b'"loss"', b'"a\\":b"')},
             {"run.json": files["run.json"].replace(b'"name"', b'"later": {"x": [1]},\n "name"')},
-            {"params.json": b"{}", "other.txt": b"hello"},
         ]
         for number, change in enumerate(changes):
             own = {path: data.replace(good.run.id.encode(), b"%032x" % (number + 10)) for path, data in files.items()}

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from .. import layout
-from ..admission import MAX_POINTER_SIZE, find_run_fault
+from ..admission import MAX_POINTER_SIZE, find_artifact_fault, find_parts_fault, find_run_fault
 from ..canonical import decode_object
-from ..errors import Corrupt, GittrackError, InvalidInput
+from ..errors import Corrupt, GittrackError
 from ..frame import Block, SegmentBuilder
 from ..history import MAX_ARTIFACT_DEPTH, History
 from ..model import Pointer, Run
@@ -36,7 +36,6 @@ _LARGEST_QUICK_FILE = 4 << 20
 _MOST_CHUNK_BYTES = 128 << 20
 
 _JSON_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE)
-_FILE_MODES = (0o100644, 0o100755)
 
 Artifacts = dict[str, Pointer]
 
@@ -76,10 +75,15 @@ class Loader:
     def _load_chunk(self, findings: Sequence[Finding]) -> None:
         trees = dict(zip(findings, self._reader.read_trees([finding.tree for finding in findings]), strict=True))
         files = self._read_files(trees.values())
+        parts = self._check_parts(trees.values())
         artifacts = self._read_artifacts(trees)
         for finding, tree in trees.items():
-            listed = artifacts.get(finding)
-            if tree is None or listed is None or not self._add(finding, tree, files, listed):
+            if (
+                tree is None
+                or finding not in artifacts
+                or _find_directory(tree) not in parts
+                or not self._add(finding, tree, files, artifacts[finding])
+            ):
                 self._add_strictly(finding)
             if self._builder.height >= _MOST_ROWS or self._builder.weight >= _MOST_WEIGHT:
                 self._emit(self._builder.finish())
@@ -100,6 +104,12 @@ class Loader:
                 files[id] = data
                 held += len(data)
         return files
+
+    def _check_parts(self, trees: Iterable[dict[str, TreeEntry] | None]) -> set[str | None]:
+        """Return the ids of those directories of metric parts that are as they should be; None stands for no such."""
+        wanted = {_find_directory(tree) for tree in trees}
+        known = self._read_directories({id for id in wanted if id is not None})
+        return {None, *(id for id, directory in known.items() if find_parts_fault(directory) is None)}
 
     def _add(self, finding: Finding, tree: dict[str, TreeEntry], files: dict[str, bytes], artifacts: Artifacts) -> bool:
         """Add a row, if the run is plain to read, and tell whether it was."""
@@ -179,13 +189,13 @@ class Loader:
                 if directory is None or finding not in entries:
                     continue
                 for name, entry in directory.items():
-                    if entry.is_tree:
-                        below.append((finding, f"{prefix}{name}/", entry.id))
-                    elif entry.mode in _FILE_MODES:
-                        entries[finding][prefix + name] = entry
-                    else:
+                    if find_artifact_fault(prefix + name, entry) is not None:
                         entries.pop(finding)
                         break
+                    if entry.is_tree:
+                        below.append((finding, f"{prefix}{name}/", entry.id))
+                    else:
+                        entries[finding][prefix + name] = entry
             pending = below
             depth += 1
         self._artifacts_seen += sum(map(len, entries.values()))
@@ -196,10 +206,8 @@ class Loader:
         resolved: dict[Finding, Artifacts] = {}
         for finding, listed in entries.items():
             try:
-                resolved[finding] = {
-                    layout.check_artifact_path(path): pointers[entry.id] for path, entry in listed.items()
-                }
-            except (KeyError, InvalidInput):
+                resolved[finding] = {path: pointers[entry.id] for path, entry in listed.items()}
+            except KeyError:
                 continue
         return resolved
 
@@ -209,7 +217,7 @@ class Loader:
         for id, tree in zip(new, self._reader.read_trees(new), strict=True):
             if tree is not None:
                 self._directories[id] = tree
-        return self._directories
+        return {id: self._directories[id] for id in wanted if id in self._directories}
 
     def _read_pointers(self, wanted: set[str]) -> dict[str, Pointer]:
         _remember(self._pointers)
@@ -221,6 +229,12 @@ class Loader:
                 except Corrupt:
                     continue
         return self._pointers
+
+
+def _find_directory(tree: dict[str, TreeEntry] | None) -> str | None:
+    """Return the id of a run's directory of metric parts, if it has one."""
+    entry = None if tree is None else tree.get(layout.METRICS_DIRECTORY)
+    return None if entry is None else entry.id
 
 
 def _is_about(finding: Finding, run: Run) -> bool:

@@ -1,0 +1,157 @@
+"""Looks through what arrived from elsewhere before it is let in, and names the records that are not fit to be read.
+
+A record that is not stays in the history, since the commits after it are built on it, but no reader shows its run: they
+ask `admission` the same questions. Reads names, kinds and sizes, and no content; nothing of `source/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from .. import layout
+from ..admission import (
+    find_artifact_fault,
+    find_experiment_fault,
+    find_parts_fault,
+    find_run_fault,
+    find_size_fault,
+)
+from ..errors import GittrackError
+from ..git import Git
+from ..index.reader import GitReader
+from ..message import ExperimentTrailers, RunTrailers, parse_message
+from ..store import Commit, Store, TreeEntry
+
+_CHUNK = 2000
+_MAX_ARTIFACTS = 100_000
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that is kept out: its commit, the run (or experiment) its message names, if any, and the reason."""
+
+    commit: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a look through new commits found: the ids of the runs they speak of, and what is kept out."""
+
+    runs: frozenset[str]
+    refused: tuple[Refused, ...]
+
+
+@dataclass
+class _Record:
+    commit: Commit
+    trailers: RunTrailers | ExperimentTrailers
+    files: dict[str, TreeEntry]
+    fault: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return (
+            self.trailers.name if isinstance(self.trailers, RunTrailers) else f"experiment {self.trailers.experiment}"
+        )
+
+
+def inspect(store: Store, git: Git, commits: Iterable[Commit]) -> Inspection:
+    """Look through commits, a bounded number at a time; raises StoreFailed where git cannot read them."""
+    runs: set[str] = set()
+    refused: list[Refused] = []
+    remaining = iter(commits)
+    while chunk := list(islice(remaining, _CHUNK)):
+        records = list(_read_messages(chunk, refused))
+        runs.update(record.trailers.run_id for record in records if isinstance(record.trailers, RunTrailers))
+        _check_trees(GitReader(store), records)
+        if not store.repository.is_partial:  # to ask for the size of what is not here would fetch it
+            _check_sizes(git, records)
+        refused += [Refused(found.commit.id, found.name, found.fault) for found in records if found.fault is not None]
+    return Inspection(frozenset(runs), tuple(refused))
+
+
+def _read_messages(commits: Sequence[Commit], refused: list[Refused]) -> Iterator[_Record]:
+    for commit in commits:
+        try:
+            trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+        except GittrackError as error:
+            refused.append(Refused(commit.id, "", error.message))
+            continue
+        if trailers is not None:
+            yield _Record(commit, trailers, {})
+
+
+def _check_trees(reader: GitReader, records: Sequence[_Record]) -> None:
+    directories: list[tuple[_Record, str, str]] = []
+    for record, tree in zip(records, reader.read_trees([found.commit.tree for found in records]), strict=True):
+        if tree is None:
+            record.fault = "its tree cannot be read"
+        elif isinstance(record.trailers, ExperimentTrailers):
+            record.fault = find_experiment_fault(tree)
+        else:
+            record.fault = find_run_fault(tree)
+        for name, entry in {} if tree is None or record.fault else tree.items():
+            if not entry.is_tree:
+                record.files[name] = entry
+            elif name != layout.SOURCE_DIRECTORY:
+                directories.append((record, name, entry.id))
+    for _ in range(layout.MAX_PATH_DEPTH + 1):
+        directories = list(_check_level(reader, directories))
+    for record, path, _ in directories:
+        record.fault = f"{path.partition('/')[0]} is nested too deeply"
+
+
+def _check_level(
+    reader: GitReader, directories: Sequence[tuple[_Record, str, str]]
+) -> Iterator[tuple[_Record, str, str]]:
+    """Look into some directories of records, and yield those that are in them."""
+    ids = list(dict.fromkeys(id for _, _, id in directories))
+    trees = dict(zip(ids, reader.read_trees(ids), strict=True))
+    for record, path, id in directories:
+        tree = trees[id]
+        if record.fault is not None:
+            continue
+        if tree is None:
+            record.fault = f"{path} cannot be read"
+        elif path == layout.METRICS_DIRECTORY:
+            record.fault = find_parts_fault(tree)
+        for name, entry in (tree or {}).items():
+            place = f"{path}/{name}"
+            if path.partition("/")[0] == layout.ARTIFACTS_DIRECTORY and record.fault is None:
+                record.fault = find_artifact_fault(place[len(layout.ARTIFACTS_DIRECTORY) + 1 :], entry)
+            if record.fault is None and len(record.files) > _MAX_ARTIFACTS:
+                record.fault = f"it holds more than {_MAX_ARTIFACTS} files"
+            if record.fault is not None:
+                break
+            if entry.is_tree:
+                yield record, place, entry.id
+            else:
+                record.files[place] = entry
+
+
+def _check_sizes(git: Git, records: Sequence[_Record]) -> None:
+    ids = dict.fromkeys(entry.id for record in records if record.fault is None for entry in record.files.values())
+    sizes = dict(zip(ids, _read_sizes(git, list(ids)), strict=True))
+    for record in records:
+        for path, entry in {} if record.fault is not None else record.files.items():
+            size = sizes[entry.id]
+            record.fault = f"{path} is missing" if size is None else find_size_fault(path, size)
+            if record.fault is not None:
+                break
+
+
+def _read_sizes(git: Git, ids: Sequence[str]) -> Iterator[int | None]:
+    """Yield the size of each file, or None where there is no file of that id."""
+    if not ids:
+        return
+    asked = "".join(f"{id}\n" for id in ids).encode()
+    form = "--batch-check=%(objecttype) %(objectsize)"
+    with git.answer("--no-replace-objects", "cat-file", form, "--buffer", input=asked) as answer:
+        for _ in ids:
+            kind, _, size = answer.stdout.readline().partition(b" ")
+            yield int(size) if kind == b"blob" and size.strip().isdigit() else None

@@ -1,0 +1,153 @@
+"""Fetches a remote's experiments: into refs of their own, looked through, and only then where readers find them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from .. import layout
+from ..errors import StoreFailed
+from ..transport import drop_arrivals, fetch_branches, fetch_objects
+from ..transport.fetch import list_arrived
+from .arrival import Refused, inspect
+from .joining import join, list_records
+from .link import Link
+from .promised import list_promised_records
+
+# Refs of a fetch that died are swept by a later one, once it is certain that nothing works with them any more.
+_STALE_AGE = 86_400.0
+_MOVE_ATTEMPTS = 20
+
+Change = Literal["same", "new", "forward", "rewritten", "deleted"]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch found of one experiment.
+
+    `change` is what happened to the remote's branch since the last look: `rewritten` means that commits were taken out
+    of it, `deleted` that it is gone; either way the runs known here are kept. `runs` counts those that the new commits
+    speak of; `refused` are the records among them that are kept out.
+    """
+
+    slug: str
+    change: Change
+    tip: str | None
+    runs: int = 0
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True)
+class FetchReport:
+    """What a fetch found: by experiment, and the branches below the namespace that can be none."""
+
+    branches: tuple[Fetched, ...]
+    ignored: tuple[str, ...] = ()
+
+    def get(self, slug: str) -> Fetched | None:
+        """Return what was found of one experiment, if it was asked about."""
+        return next((branch for branch in self.branches if branch.slug == slug), None)
+
+
+def fetch(link: Link, slugs: Iterable[str] | None = None) -> FetchReport:
+    """Bring the local copies of a remote's experiments up to date: of these, or of all there are.
+
+    Moves no local branch, unless the remote's was rewritten: what was only there is then kept on it. Atomic for each
+    experiment, and safe to repeat. Raises TransportFailed with nothing changed.
+    """
+    wanted = None if slugs is None else tuple(dict.fromkeys(slugs))
+    if wanted == ():
+        return FetchReport(())
+    known = link.list_tracked()
+    with _arrival(link, wanted) as tips:
+        ignored = tuple(sorted(name for name in tips if not layout.is_slug(name)))
+        found = [_take_in(link, slug, tips[slug], known.get(slug)) for slug in sorted(tips) if layout.is_slug(slug)]
+    gone = [slug for slug in known if slug not in tips and (wanted is None or slug in wanted)]
+    found += [Fetched(slug, "deleted", None) for slug in gone]
+    return FetchReport(tuple(sorted(found, key=lambda branch: branch.slug)), ignored)
+
+
+@contextmanager
+def _arrival(link: Link, slugs: Sequence[str] | None) -> Iterator[dict[str, str]]:
+    """Fetch branches and yield their tips by name; they are gone afterwards, but for those that were let in."""
+    patterns = ["*"] if slugs is None else [f"{slug}*" for slug in slugs]
+    token = f"{int(time.time())}-{os.urandom(6).hex()}"
+    _sweep(link)
+    try:
+        yield fetch_branches(link.wire, patterns, namespace=link.history.namespace, token=token).tips
+    finally:
+        drop_arrivals(link.git, [token])
+
+
+def _sweep(link: Link) -> None:
+    """Drop what a fetch left that was killed a day ago or more."""
+    tokens = {name.partition("/")[0] for name in list_arrived(link.git, "")}
+    stale = [token for token in tokens if _find_age(token) > _STALE_AGE]
+    if stale:
+        drop_arrivals(link.git, stale)
+
+
+def _find_age(token: str) -> float:
+    made = token.partition("-")[0]
+    return time.time() - int(made) if made.isdecimal() else 0.0
+
+
+def _take_in(link: Link, slug: str, tip: str, old: str | None) -> Fetched:
+    """Look through what is new of a branch, and let the tracking ref follow it."""
+    if tip == old:
+        return Fetched(slug, "same", tip)
+    known = (*link.list_local().values(), *link.list_tracked().values())
+    if link.repository.is_partial:
+        commits = link.graph.list_new([tip], known=known)
+        fetch_objects(link.wire, list_promised_records(link.store, commits))
+    inspection = inspect(link.store, link.git, link.graph.list_new([tip], known=known))
+    change: Change = "new" if old is None else "forward"
+    if old is not None and not link.graph.is_ancestor(old, tip):
+        change = "rewritten"
+        _keep(link, slug, old, tip)
+    _track(link, slug, tip)
+    return Fetched(slug, change, tip, len(inspection.runs), inspection.refused)
+
+
+def _track(link: Link, slug: str, tip: str) -> None:
+    """Let the local copy of a remote's branch be tip, whatever it is now: the remote has said so."""
+    ref = link.tracking(slug)
+    for _ in range(_MOVE_ATTEMPTS):
+        old = link.store.find_ref(ref)
+        if old == tip or link.store.move_ref(ref, old=old, new=tip, message="gittrack: fetch"):
+            return
+    raise StoreFailed(f"{ref} kept moving while it was being updated", hint=f"gittrack fetch {link.remote.name}")
+
+
+def _keep(link: Link, slug: str, old: str, tip: str) -> None:
+    """Put on the local branch what a rewritten branch no longer has, unless the new one holds the same records."""
+    apart = link.graph.compare(old, tip)
+    lost = {record.commit.tree for record in list_records(apart.ours)}
+    if lost <= {record.commit.tree for record in list_records(apart.theirs)}:
+        return
+    advance(link, slug, old)
+
+
+def advance(link: Link, slug: str, tip: str) -> tuple[str, ...]:
+    """Let the local branch contain tip: forward, or by joining the two; return the names of runs that were merged.
+
+    Durable when it returns, and safe beside processes that record into the branch at the same moment.
+    """
+    for _ in range(_MOVE_ATTEMPTS):
+        local = link.find_local(slug)
+        if local == tip:
+            return ()
+        merged: tuple[str, ...] = ()
+        new = tip
+        if local is not None:
+            if link.graph.is_ancestor(tip, local):
+                return ()
+            joined = join(link.history, link.graph, slug, ours=local, theirs=tip, author=link.author)
+            new, merged = joined.tip, joined.merged
+        if link.store.move_ref(link.branch(slug), old=local, new=new, message="gittrack: sync"):
+            return merged
+    raise StoreFailed(f"{link.branch(slug)} kept moving while it was being joined", hint="gittrack pull")

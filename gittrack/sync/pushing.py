@@ -1,0 +1,208 @@
+"""Pushes experiments: join with what is there, push if nothing moved meanwhile, and again until it is in.
+
+Nothing on the remote is ever forced away. The local branch follows only when the remote has accepted, so a push that
+is cut short, at whatever point, leaves the old or the new state, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .. import layout
+from ..errors import Conflict, RemoteFailed, StoreFailed
+from ..store import Commit
+from ..transport import Outcome, PushedRef, push_branches
+from .fetching import Fetched, advance, fetch
+from .joining import join, list_records
+from .link import Link
+from .source_bases import graft_sources
+
+# Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
+_chance = random.SystemRandom()
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 3.0
+# Somebody else gets in whenever one push does not, so a crowd is through after as many rounds as it has members.
+_LONGEST_WAIT = 900.0
+# A remote that refuses a push as if its branch had moved, when it has not, has another reason.
+_MOST_FALSE_ALARMS = 5
+
+Result = Literal["pushed", "current", "deleted", "refused"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One experiment's part in a push: the commits that the remote lacks, newest first, as far as is known here.
+
+    `first` tells that the remote has no such experiment yet.
+    """
+
+    slug: str
+    commits: tuple[Commit, ...]
+    first: bool
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What became of one experiment.
+
+    `pushed`: the remote has all of it now, `runs` of them new to it; `current`: it had already; `deleted`: its branch
+    was deleted there, so nothing was pushed; `refused`: `reason` has the remote's words. `merged` names the runs that
+    were edited on both sides.
+    """
+
+    slug: str
+    result: Result
+    runs: int = 0
+    merged: tuple[str, ...] = ()
+    reason: str = ""
+    rounds: int = 1
+
+
+Approve = Callable[[Sequence[Plan]], None]
+
+
+@dataclass
+class _Push:
+    """Where one experiment stands during a push."""
+
+    slug: str
+    local: str
+    expected: str | None = None
+    candidate: str = ""
+    runs: int = 0
+    merged: tuple[str, ...] = ()
+    rounds: int = 0
+    false_alarms: int = 0
+    done: Pushed | None = None
+    commits: Sequence[Commit] = field(default_factory=tuple)
+
+    def finish(self, result: Result, reason: str = "") -> None:
+        self.done = Pushed(self.slug, result, self.runs, self.merged, reason, max(self.rounds, 1))
+
+
+def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = False) -> tuple[Pushed, ...]:
+    """Push the local branches of experiments until each is in, up to date or refused; return what became of each.
+
+    `approve` is shown what is about to be sent, before the first byte of it, and raises to stop. `revive` pushes an
+    experiment again whose branch was deleted on the remote. Safe to repeat at any time, also where the remote accepted
+    and its answer was lost. Raises RemoteFailed where the remote cannot be used; what was accepted before stays so.
+    """
+    local = link.list_local()
+    waiting = [_Push(slug, local[slug]) for slug in dict.fromkeys(slugs) if slug in local]
+    everything = list(waiting)
+    approved = False
+    started, pause = time.monotonic(), _FIRST_PAUSE
+    while waiting:
+        report = fetch(link, [entry.slug for entry in waiting])
+        for entry in waiting:
+            _prepare(link, entry, report.get(entry.slug), revive=revive)
+        waiting = [entry for entry in waiting if entry.done is None]
+        if waiting and not approved:
+            approve([Plan(entry.slug, tuple(entry.commits), entry.expected is None) for entry in waiting])
+            approved = True
+        _send(link, waiting)
+        waiting = [entry for entry in waiting if entry.done is None]
+        if waiting and time.monotonic() - started > _LONGEST_WAIT:
+            raise RemoteFailed(
+                f"{link.remote.name} has been busy with pushes of others for {_LONGEST_WAIT / 60:.0f} minutes; "
+                "nothing is lost",
+                hint=f"gittrack push {link.remote.name}",
+            )
+        if waiting:
+            time.sleep(_chance.uniform(0, pause))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+    return tuple(entry.done for entry in everything if entry.done is not None)
+
+
+def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -> None:
+    """Find out what to push of an experiment; it is done where there is nothing to push."""
+    remote = found.tip if found is not None else None
+    if remote is None and link.find_tracked(entry.slug) is not None and not revive:
+        entry.finish("deleted")
+        return
+    if entry.rounds and remote == entry.expected:
+        entry.false_alarms += 1
+    entry.rounds += 1
+    entry.expected = remote
+    entry.local = link.find_local(entry.slug) or entry.local
+    if remote is None:
+        entry.candidate, entry.commits = entry.local, tuple(link.graph.list_new([entry.local], known=()))
+    else:
+        apart = link.graph.compare(entry.local, remote)
+        entry.commits = apart.ours
+        if not apart.ours:
+            advance(link, entry.slug, remote)
+            entry.finish("pushed" if entry.rounds > 1 else "current")
+            return
+        joined = join(link.history, link.graph, entry.slug, ours=entry.local, theirs=remote, author=link.author)
+        entry.candidate, entry.merged = joined.tip, joined.merged
+        if not link.graph.is_ancestor(remote, entry.candidate):
+            raise StoreFailed(f"{link.branch(entry.slug)} was joined wrongly; nothing was pushed", hint="git fsck")
+    entry.runs = len({record.subject for record in list_records(entry.commits)} - {""})
+
+
+def _send(link: Link, entries: Sequence[_Push]) -> None:
+    """Push what is prepared over one connection, and let the refs here follow what was accepted."""
+    if not entries:
+        return
+    refs = {link.branch(entry.slug): entry for entry in entries}
+    commits = [commit for entry in entries for commit in entry.commits]
+    with graft_sources(link, commits) as grafts:
+        pushed = [PushedRef(ref, entry.candidate, entry.expected) for ref, entry in refs.items()]
+        answers = push_branches(link.wire, pushed, grafts=grafts)
+    for ref, entry in refs.items():
+        outcome, reason = answers[ref]
+        if outcome is Outcome.DONE:
+            _follow(link, entry)
+            entry.finish("pushed")
+        elif outcome is Outcome.REFUSED or entry.false_alarms >= _MOST_FALSE_ALARMS:
+            entry.finish("refused", reason)
+
+
+def _follow(link: Link, entry: _Push) -> None:
+    """Let the tracking ref and the local branch follow a push that was accepted."""
+    ref = link.tracking(entry.slug)
+    now = link.store.find_ref(ref)
+    if now != entry.candidate and (now is None or link.graph.is_ancestor(now, entry.candidate)):
+        link.store.move_ref(ref, old=now, new=entry.candidate, message="gittrack: push")
+    advance(link, entry.slug, entry.candidate)
+
+
+def pull(link: Link, slugs: Iterable[str] | None = None) -> tuple[tuple[Fetched, ...], dict[str, tuple[str, ...]]]:
+    """Fetch, and let the local branches contain what came: forward, or by joining.
+
+    Returns what was fetched, and by experiment the names of the runs that were merged. Branches that do not exist here
+    are left to their tracking copies, which readers see as well.
+    """
+    report = fetch(link, slugs)
+    local = link.list_local()
+    merged = {}
+    for branch in report.branches:
+        if branch.tip is not None and branch.slug in local:
+            names = advance(link, branch.slug, branch.tip)
+            if names:
+                merged[branch.slug] = names
+    return report.branches, merged
+
+
+def refuse_all(plans: Sequence[Plan]) -> None:
+    """Approve nothing: for those who must not push before a person has agreed."""
+    raise Conflict(
+        f"nothing was pushed: sharing {', '.join(plan.slug for plan in plans)} has to be agreed to first",
+        hint="gittrack push",
+    )
+
+
+def find_pushable(link: Link, names: Iterable[str]) -> list[str]:
+    """Return the slugs of experiments that have a local branch, of those named or of all; raises Conflict otherwise."""
+    local = link.list_local()
+    slugs = [layout.make_slug(name) for name in names] or list(local)
+    for slug in slugs:
+        if slug not in local:
+            raise Conflict(f"experiment {slug!r} has nothing that was recorded here", hint="gittrack experiment ls")
+    return slugs

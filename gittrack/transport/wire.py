@@ -1,0 +1,56 @@
+"""Owns how git is started for the network: what it may ask a person, what it checks, how long it may be silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..git import DURABLE, Ended, Git
+from .progress import Report, find_step, ignore
+from .remote import Remote
+
+# Objects are checked as they come in. What is larger than the threshold is written to disk as it comes, and so never
+# needs its size in memory. A gc in the middle of it all would only be in the way: it is offered afterwards.
+_OPTIONS = (
+    *DURABLE,
+    "-c",
+    "transfer.fsckObjects=true",
+    "-c",
+    "fetch.fsckObjects=true",
+    "-c",
+    "core.bigFileThreshold=16m",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "maintenance.auto=false",
+)
+_SILENT = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "SSH_ASKPASS_REQUIRE": "never"}
+# Nobody looks at a push in the background, so nobody would end one that hangs.
+_PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Wire:
+    """The way to one remote of the repository in `directory`.
+
+    `interactive` lets git ask the person at the terminal for a password; without it a missing one is an error at once.
+    `report` is called with each step git tells of.
+    """
+
+    directory: Path
+    remote: Remote
+    interactive: bool = False
+    report: Report = ignore
+
+    def ask(self, *args: str, input: bytes = b"", environment: dict[str, str] | None = None) -> Ended:
+        """Run one git command over the wire, however it ends."""
+        extra = {**({} if self.interactive else _SILENT), **(environment or {})}
+
+        def hear(line: str) -> None:
+            step = find_step(line)
+            if step is not None:
+                self.report(step)
+
+        git = Git(self.directory, environment=extra)
+        patience = None if self.interactive else _PATIENCE
+        return git.watch(*_OPTIONS, *args, on_line=hear, input=input, patience=patience)
