@@ -347,6 +347,6 @@ def test_without_a_live_run_there_is_nothing_to_watch(repo: Path) -> None:
 def test_a_finished_run_is_shown_once(training: Training) -> None:
     training.step(2)
     training.end()
-    lines: Sequence[str] = spawn("watch", "swift-heron-7").stdout.splitlines()
+    lines: Sequence[str] = spawn("watch", "swift-heron-7", env={**os.environ, "FORCE_COLOR": "1"}).stdout.splitlines()
     assert len(lines) == 1
     assert lines[0].endswith("FINISHED  step=1  acc=0.1000  loss=0.5000")

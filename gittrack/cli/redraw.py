@@ -50,7 +50,7 @@ class _Stage:
         from rich.live import Live
 
         console = Console(file=sys.stdout, highlight=False)
-        self.works = console.is_terminal and not console.is_dumb_terminal
+        self.works = sys.stdout.isatty() and not console.is_dumb_terminal  # whatever the environment claims
         self._live = Live(
             console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
