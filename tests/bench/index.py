@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def measure(options: Options) -> Report:
 
 
 def _measure_cold(report: Report, python: str, repository: Path, directory: Path, runs: int, options: Options) -> None:
-    seconds, peaks = [], []
+    seconds, used, peaks = [], [], []
     for number in range(options.size(3, 1)):
         shutil.rmtree(repository / ".git" / "gittrack" / "index", ignore_errors=True)
         place = directory / f"cold-{number}"
@@ -42,9 +43,11 @@ def _measure_cold(report: Report, python: str, repository: Path, directory: Path
         with TrackerProcess("gittrack", python, place, repository=repository) as process:
             loaded = process.do("load", file="", search="gittrack")
         seconds.append(loaded["seconds"])
+        used.append(loaded["processor"])
         peaks.append(loaded["peak"] / MEGA)
     targets = (None, None) if options.tiny else (20.0, 1024.0)
     report.add(f"{runs:,} runs: index from nothing", "s", seconds, at_most=targets[0])
+    report.add(f"{runs:,} runs: index from nothing, processor time with that of git", "s", used)
     report.add(f"{runs:,} runs: peak memory, with that of git", "MiB", peaks, at_most=targets[1])
     size = measure_size(repository / ".git" / "gittrack" / "index")
     report.add(f"{runs:,} runs: index on disk, a run", "bytes", [size / runs])
@@ -88,19 +91,28 @@ def _measure_commands(report: Report, python: str, repository: Path, home: Path,
         "gittrack ls --all": ["ls", "--all"],
     }
     samples: dict[str, list[float]] = {what: [] for what in commands}
+    processor: dict[str, list[float]] = {what: [] for what in commands}
     environment = {**hermetic_environment(home), "PYTHONPATH": str(CHECKOUT)}
     for number in range(options.size(10, 1) + 1):
         for what, words in commands.items():
-            began = time.perf_counter()
+            used, began = _count_processor_seconds(), time.perf_counter()
             done = subprocess.run([*start, *words], cwd=repository, env=environment, capture_output=True, check=False)
             seconds = time.perf_counter() - began
             if done.returncode != 0:
                 raise RuntimeError(f"{what}: {done.stderr.decode(errors='replace')[-500:]}")
             if number:  # the round before the first fills the caches
                 samples[what].append(seconds * MILLI)
+                processor[what].append((_count_processor_seconds() - used) * MILLI)
     for what, taken in samples.items():
         at_most = 600.0 if what == "gittrack ls QUERY" and not options.tiny else None
         report.add(f"{runs:,} runs: {what}, a whole process", "ms", taken, at_most=at_most)
+    for what, taken in processor.items():
+        report.add(f"{runs:,} runs: {what}, processor time", "ms", taken)
+
+
+def _count_processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

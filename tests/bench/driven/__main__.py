@@ -229,10 +229,10 @@ class Commands:
         """Make the tracker hold the runs of a file; tells how many, and the peak of memory, its children's too."""
         self._search = SEARCHES[search or self._tracker.name]()
         with MemoryWatch() as watch:
-            began = time.perf_counter()
+            used, began = count_processor_seconds(), time.perf_counter()
             count = self._search.load(self._directory, Path(file))
-            seconds = time.perf_counter() - began
-        return {"count": count, "seconds": seconds, "peak": watch.peak}
+            seconds, used = time.perf_counter() - began, count_processor_seconds() - used
+        return {"count": count, "seconds": seconds, "processor": used, "peak": watch.peak}
 
     def search(self, question: str, count: int = 1) -> dict[str, Any]:
         """Ask `count` times for runs, by one of the questions of a Search; tells seconds each, and how many came."""
