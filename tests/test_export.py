@@ -129,6 +129,19 @@ def test_tall_tables_name_what_they_hold() -> None:
     }
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_the_help_lists_the_columns(name: str) -> None:
+    from gittrack.cli.help import TOPICS
+
+    said = re.search(rf"^  {name} +(.*(?:\n {{5,}}.*)*)", TOPICS["tables"][1], re.MULTILINE)
+    assert said is not None
+    words = set(re.findall(r"[a-z_]+(?:\.NAME)?", re.sub(r"\(.*?\)", "", said.group(1))))
+    columns = make_tables().stream(name).schema.names
+    wanted = {re.sub(r"^(params|metrics|tags)\..*", r"\1.NAME", column, flags=re.DOTALL) for column in columns}
+    assert wanted <= words
+    assert words - wanted <= {"a", "row", "run", "then"}
+
+
 def test_csv_tells_texts_from_numbers_and_nothing_from_empty() -> None:
     table = pa.table({"text": ["a", "", None], "number": [1.0, math.nan, None], "flag": [True, None, False]})
     assert write(table, "csv") == '"text","number","flag"\n"a",1.0,true\n"",NaN,\n,,false\n'

@@ -113,9 +113,46 @@ def _read_query_language() -> str:
     return text.decode().rstrip("\n")
 
 
+_TABLES = """\
+The tables of gittrack export and gittrack sql
+
+  runs       a row a run: id, name, experiment, status, started, ended,
+             params.NAME, metrics.NAME (the last value), tags.NAME, then user,
+             host, command, exit_code, note, failure, incomplete, parent,
+             reproduces, revision, live, removed, commit, source_commit,
+             source_branch, source_dirty, source_directory, source_remote,
+             source_captured, source_tree
+  params     run_id, key, kind (null, bool, int, float, str), value, number
+  metrics    run_id, key, last, min, max, mean, first, count, last_step,
+             min_step, max_step, first_step
+  points     run_id, key, step, timestamp, value
+  tags       run_id, key, value
+  artifacts  run_id, path, oid, size
+  inputs     run_id, name, path, kind, digest, size, context
+
+A param's value is text for any kind, its number there for all but texts. In
+SQL a name with a dot stands in double quotes: "params.lr". Times are UTC.
+
+CSV has a header; texts are quoted, numbers are not. A cell without anything in
+it is a null, an empty text is "". Floats that are none are NaN, inf and -inf.
+Text that begins with = + - @ or a tab, and is no number, has a ' in front, so
+that no spreadsheet takes it for a formula; where one or more ' stood before
+such a character already, there is one more.
+
+JSON lines leave out what is null; numbers that are none are the texts "NaN",
+"Infinity" and "-Infinity". Parquet has them all as they are.
+
+A dataset has a directory a table, and in it one an experiment, as Hive has it:
+DIR/points/experiment=churn/0.parquet. Its runs are without params, metrics and
+tags, which are tables of their own: so the columns are always the same. The
+column experiment comes from the path, as in DuckDB:
+
+  SELECT * FROM read_parquet('DIR/runs/**/*.parquet', hive_partitioning = true)"""
+
 TOPICS = {
     "runs": ("how to name a run", _RUNS),
     "query": ("the language that finds runs", _read_query_language()),
+    "tables": ("what gittrack export and sql hold", _TABLES),
     "columns": ("what gittrack ls can show and sort by", _say_columns()),
     "settings": ("what can be set, and where", _SETTINGS),
     "json": ("the shapes that --json prints", _JSON),
@@ -152,7 +189,7 @@ def _find_command_help(context: click.Context, words: tuple[str, ...]) -> str:
 def help_command(session: Session, context: click.Context, topic: tuple[str, ...]) -> None:
     """Explain a command or a topic.
 
-    Topics: runs, query, columns, settings, json, exit-codes.
+    Topics: runs, query, tables, columns, settings, json, exit-codes.
     """
     known = TOPICS.get(topic[0]) if len(topic) == 1 else None
     session.terminal.write([known[1] if known else _find_command_help(context, topic)])

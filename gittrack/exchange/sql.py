@@ -74,7 +74,7 @@ def query_tables(tables: RunTables, sql: str) -> Result:
                 connection.register(name, _Points(tables) if name == POINTS else tables.make(name))
             found = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
-            raise InvalidInput(_describe(str(error)), hint="gittrack help sql") from error
+            raise InvalidInput(_describe(str(error)), hint="gittrack help tables") from error
     return Result(found.rename_columns(_tell_apart(found.column_names)))
 
 
