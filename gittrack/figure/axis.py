@@ -64,16 +64,16 @@ def place_points(points: Points, axis: Axis, *, started: int, along: Points | No
     `started` is when the run began, in UTC microseconds. `along` are the points of the metric that is on the axis; a
     run that lacks it has no curve. On the axes of time, points stand in the order of their times, else of their steps.
     """
-    values = list(points.values)
+    values = points.values.tolist()
     if axis.kind == "step":
-        return Placed([float(step) for step in points.steps], values)
+        return Placed(list(map(float, points.steps)), values)
     if axis.kind == "metric":
         return _place_along(points, along) if along is not None else Placed([], [], len(points))
     if axis.kind == "time":
         xs = [(time - started) / _SECOND for time in points.times]
     else:
-        xs = [float(time) for time in points.times]
-    if any(later < earlier for earlier, later in pairwise(xs)):
+        xs = list(map(float, points.times))
+    if xs != sorted(xs):
         order = sorted(range(len(xs)), key=xs.__getitem__)
         return Placed([xs[index] for index in order], [values[index] for index in order])
     return Placed(xs, values)

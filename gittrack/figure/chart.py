@@ -14,7 +14,7 @@ from ..errors import InvalidInput
 from .axis import Axis, Placed, choose_unit, place_points
 from .band import average_curves
 from .points import Points
-from .smoothing import smooth
+from .smoothing import are_finite, smooth
 from .thinning import thin
 
 Side = Literal["x", "y"]
@@ -169,8 +169,10 @@ def _make_line(trace: Trace, metric: str, look: Look, notes: _Notes, numbers: Ma
 
 def _make_drawable(placed: Placed, metric: str, log: frozenset[Side], notes: _Notes) -> Placed:
     """Return the points with a gap where y, and without those where x, cannot be drawn."""
-    notes.add(metric, "they are infinite", sum(map(math.isinf, placed.ys)))
-    xs, ys = placed.xs, [y if math.isfinite(y) else math.nan for y in placed.ys]
+    xs, ys = placed.xs, placed.ys
+    if not are_finite(ys):
+        notes.add(metric, "they are infinite", sum(map(math.isinf, ys)))
+        ys = [y if math.isfinite(y) else math.nan for y in ys]
     if "y" in log:
         notes.add(metric, "a log axis has no place for what is not positive", sum(y <= 0 for y in ys))
         ys = [y if y > 0 else math.nan for y in ys]

@@ -12,6 +12,11 @@ from itertools import accumulate
 from ..errors import InvalidInput
 
 
+def are_finite(values: Sequence[float]) -> bool:
+    """Tell quickly whether all values are finite; False too where their sum is beyond what a float holds."""
+    return math.isfinite(sum(values))
+
+
 def check_smoothing(amount: float) -> float:
     """Return how much is smoothed if that can be: 0 for not at all, a weight below 1, or a whole number of points."""
     if math.isfinite(amount) and (0 <= amount < 1 or (amount >= 1 and amount == int(amount))):
@@ -37,17 +42,23 @@ def average_exponentially(values: Sequence[float], *, weight: float) -> list[flo
     Each average is the earlier one, times the weight, plus the value, times what is left of 1. It begins at 0, so it is
     divided by what the weights add up to: the first average is the first value. Values that are all the same stay.
     """
-    finite = [value for value in values if math.isfinite(value)]
+    finite = values if are_finite(values) else [value for value in values if math.isfinite(value)]
     if not finite or min(finite) == max(finite):
         return list(values)
+    averages = iter(_average(finite, weight))
+    return (
+        list(averages) if finite is values else [next(averages) if math.isfinite(value) else value for value in values]
+    )
+
+
+def _average(values: Sequence[float], weight: float) -> list[float]:
     averages = []
+    rest = 1 - weight
     sum_, total = 0.0, 0.0
     for value in values:
-        if math.isfinite(value):
-            sum_ = weight * sum_ + (1 - weight) * value
-            total = weight * total + (1 - weight)
-            value = sum_ / total
-        averages.append(value)
+        sum_ = weight * sum_ + rest * value
+        total = weight * total + rest
+        averages.append(sum_ / total)
     return averages
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from .smoothing import are_finite
+
 _PER_BUCKET = 3
 
 
@@ -21,17 +23,21 @@ def thin(values: Sequence[float], *, limit: int) -> list[int]:
     if count <= limit:
         return list(range(count))
     buckets = (limit - 2) // _PER_BUCKET
+    find = _find_extremes if are_finite(values) else _find_telling
     kept = {0, count - 1}
     for number in range(buckets):
         start, end = count * number // buckets, count * (number + 1) // buckets
-        kept.update(start + position for position in _find_telling(values[start:end]))
+        kept.update(start + position for position in find(values[start:end]))
     return sorted(kept)
 
 
+def _find_extremes(values: Sequence[float]) -> list[int]:
+    return [values.index(min(values)), values.index(max(values))]
+
+
 def _find_telling(values: Sequence[float]) -> list[int]:
-    low, high = min(values), max(values)
-    if math.isfinite(low) and math.isfinite(high) and not any(map(math.isnan, values)):
-        return [values.index(low), values.index(high)]
+    if all(map(math.isfinite, values)):
+        return _find_extremes(values)
     finite = [position for position, value in enumerate(values) if math.isfinite(value)]
     gap = next(position for position, value in enumerate(values) if not math.isfinite(value))
     if not finite:
