@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import random
 import struct
@@ -226,6 +227,15 @@ def test_a_summary_does_not_depend_on_how_the_points_were_cut(rows: list[Row], d
     expected = spell(series.summarize([build(rows)]))
     assert spell(series.summarize(parts)) == expected
     assert spell(series.summarize(reversed(parts))) == expected
+
+
+@given(rows_of_points, rows_of_points)
+def test_a_summary_can_be_put_down_and_taken_up_again(first: list[Row], second: list[Row]) -> None:
+    builder = series.SummaryBuilder()
+    builder.add(build(first))
+    builder = series.SummaryBuilder.restore(json.loads(json.dumps(builder.dump())))
+    builder.add(build(second))
+    assert spell(builder.build()) == spell(summarize_slowly([*first, *second]))
 
 
 def test_a_summary_can_be_taken_at_every_checkpoint() -> None:
