@@ -16,9 +16,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from exported import HOSTILE, MOMENT, NOISE, make_frame, make_points, make_tables, read_points
+from exported import HOSTILE, MOMENT, NOISE, make_frame, make_points, make_run, make_tables, read_points
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ from gittrack.exchange.formats import TableStream, find_format, gather, write_ta
 from gittrack.exchange.spelling import escape_formulas, spell_json
 from gittrack.exchange.tables import TABLES, points_schema
 from gittrack.exchange.target import open_replacing
+from gittrack.frame import Frame, RunRecord, build_segment
 
 START = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=MOMENT)
 COUNTS = {"runs": 3, "params": 15, "metrics": 4, "points": 6, "tags": 2, "artifacts": 1, "inputs": 1}
@@ -416,6 +418,20 @@ def test_pyarrow_reads_a_dataset(dataset: Path) -> None:
     table = pa.dataset.dataset(dataset / "metrics", format="parquet", partitioning="hive").to_table()
     assert table.num_rows == COUNTS["metrics"]
     assert sorted(set(table["experiment"].to_pylist())) == ["churn", "语言-模型"]
+
+
+def test_no_experiment_leads_out_of_a_dataset(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    hostile = "../../x=%2F\\\n'*"
+    frame = Frame([build_segment([RunRecord(make_run(1, hostile), {}, {}, {})])])
+    write_dataset(tmp_path / "data", frame, read_points=read_points)
+    assert sorted(os.listdir(tmp_path)) == ["data"]
+    assert os.listdir(tmp_path / "data" / "runs") == ["experiment=..%2F..%2Fx%3D%252F%5C%0A%27%2A"]
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"SELECT experiment FROM read_parquet('{tmp_path}/data/runs/*/*.parquet', hive_partitioning=true)"
+        ).fetchall()
+    assert found == [(hostile,)]
 
 
 def test_a_dataset_replaces_only_a_dataset(dataset: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from .target import open_replacing
 
 MARK = "_gittrack.json"
 VERSION = 1
+
+# No slug has any of these; but where runs come from, anything may.
+_ESCAPED = re.compile("[\x00-\x1f\"#%'*/:=?\\\\\x7f{\\[\\]^]")
 
 
 def write_dataset(
@@ -61,7 +65,7 @@ def _write_tables(draft: Path, frame: Frame, read_points: PointReader, tables: S
     for slug, part in split_by_experiment(frame).items():
         made = RunTables(part, read_points=read_points)
         for name in tables:
-            place = draft / name / f"experiment={slug}"
+            place = draft / name / f"experiment={escape_partition(slug)}"
             place.mkdir(parents=True)
             with open_replacing(place / "0.parquet") as sink:
                 rows[name] += write_table(_stream(made, name), sink, format="parquet")
@@ -73,6 +77,11 @@ def _stream(tables: RunTables, name: str) -> TableStream:
         return tables.stream(name)
     table = tables.make_attributes().drop_columns(["experiment"])
     return TableStream(table.schema, [table])
+
+
+def escape_partition(value: str) -> str:
+    """Return a value as it stands in a directory's name: what Hive escapes there is `%` and two hex digits."""
+    return _ESCAPED.sub(lambda match: f"%{ord(match.group()):02X}", value)
 
 
 def split_by_experiment(frame: Frame) -> dict[str, Frame]:
