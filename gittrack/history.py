@@ -5,12 +5,13 @@ Reads refs, commits and trees through `store`. Knows nothing of journals, params
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from operator import itemgetter
 
 from . import layout
 from .admission import (
+    FILE_MODE,
     MAX_POINTER_SIZE,
     MAX_RECORD_SIZE,
     find_artifact_fault,
@@ -18,8 +19,9 @@ from .admission import (
     find_parts_fault,
     find_run_fault,
 )
+from .dropped import Dropped, decode_dropped
 from .errors import Corrupt, GittrackError, NotFound
-from .message import ExperimentTrailers, RunTrailers, parse_message
+from .message import EpochTrailers, ExperimentTrailers, RunTrailers, parse_epoch, parse_message
 from .model import Experiment, Pointer, Snapshot
 from .pointer import decode_pointer
 from .snapshot import decode_experiment, decode_snapshot
@@ -46,10 +48,19 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """The first commit of an epoch: it carries no record, and its tree lists what was deleted for good."""
+
+    commit: Commit
+    trailers: EpochTrailers
+
+
+@dataclass(frozen=True)
 class Branch:
     """What one experiment's history holds: the revision that speaks for each run, and the experiment's own record.
 
     `revisions` are newest commit first. `record` is the tree of the record that `experiment` was read from, if any.
+    `epoch` is the highest of the lines that are visible, `dropped` what any of them lists as deleted for good.
     """
 
     slug: str
@@ -58,6 +69,8 @@ class Branch:
     experiment: Experiment
     damaged: tuple[GittrackError, ...]
     record: str | None = None
+    epoch: int = 0
+    dropped: Dropped = field(default_factory=Dropped)
 
 
 class History:
@@ -100,8 +113,14 @@ class History:
 
     def list_run_revisions(self, slug: str, run_id: str) -> list[Revision]:
         """Return every visible revision of one run, the one that speaks for it first."""
-        revisions = (entry for entry in self._records(self.find_tips().get(slug, ())) if isinstance(entry, Revision))
-        return sorted((r for r in revisions if r.trailers.run_id == run_id), key=lambda r: r.order, reverse=True)
+        found, dropped = [], Dropped()
+        for entry in self._records(self.find_tips().get(slug, ())):
+            if isinstance(entry, Revision) and entry.trailers.run_id == run_id:
+                found.append(entry)
+            elif isinstance(entry, Epoch):
+                dropped |= self.load_dropped(entry.commit)
+        visible = (entry for entry in found if not dropped.holds(run_id, entry.commit.tree))
+        return sorted(visible, key=lambda entry: entry.order, reverse=True)
 
     def find_commit(self, slug: str, run_id: str, *, revision: int, tree: str) -> Commit | None:
         """Return the commit on the local branch that holds exactly this snapshot of a run, if there is one."""
@@ -165,16 +184,21 @@ class History:
         return self.store.get_blob(entry.id, limit=MAX_RECORD_SIZE)
 
     def _walk(self, slug: str, tips: tuple[str, ...]) -> Branch:
-        speaking: dict[str, Revision] = {}
+        revisions: dict[str, list[Revision]] = {}
         record: tuple[tuple[int, int, str], Commit] | None = None
+        epoch, dropped = 0, Dropped()
         damaged = []
         for entry in self._records(tips):
             if isinstance(entry, GittrackError):
                 damaged.append(entry)
             elif isinstance(entry, Revision):
-                known = speaking.get(entry.trailers.run_id)
-                if known is None or known.order < entry.order:
-                    speaking[entry.trailers.run_id] = entry
+                revisions.setdefault(entry.trailers.run_id, []).append(entry)
+            elif isinstance(entry, Epoch):
+                epoch = max(epoch, entry.trailers.number)
+                try:
+                    dropped |= self.load_dropped(entry.commit)
+                except GittrackError as error:
+                    damaged.append(error)
             else:
                 trailers, commit = entry
                 order = (trailers.revision, commit.time, commit.id)
@@ -185,9 +209,9 @@ class History:
                 experiment = self.load_experiment(record[1])
             except GittrackError as error:
                 damaged.append(error)
-        revisions = sorted(speaking.values(), key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True)
         tree = record[1].tree if record is not None else None
-        return Branch(slug, tips, tuple(revisions), experiment, tuple(damaged), tree)
+        speaking = _choose_speaking(revisions, dropped)
+        return Branch(slug, tips, speaking, experiment, tuple(damaged), tree, epoch, dropped)
 
     def load_experiment(self, commit: Commit) -> Experiment:
         """Return the experiment that a record's commit holds; raises Corrupt where there is none."""
@@ -197,10 +221,22 @@ class History:
         entry = entries[layout.EXPERIMENT_FILE]
         return decode_experiment(self._read(entry), where=f"{where}:{layout.EXPERIMENT_FILE}")
 
-    def _records(self, tips: tuple[str, ...]) -> Iterator[Revision | tuple[ExperimentTrailers, Commit] | GittrackError]:
+    def load_dropped(self, commit: Commit) -> Dropped:
+        """Return what the first commit of an epoch lists as deleted for good; raises Corrupt where it is damaged."""
+        where = f"commit {commit.id[:12]}:{layout.DROPPED_FILE}"
+        entry = self.store.get_tree(commit.tree).get(layout.DROPPED_FILE)
+        if entry is None or entry.mode != FILE_MODE:
+            raise Corrupt(f"{where} is missing")
+        return decode_dropped(self._read(entry), where=where)
+
+    def _records(
+        self, tips: tuple[str, ...]
+    ) -> Iterator[Revision | Epoch | tuple[ExperimentTrailers, Commit] | GittrackError]:
         for commit in self.store.walk(tips):
+            where = f"commit {commit.id[:12]}"
             try:
-                trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+                trailers = parse_message(commit.message, where=where)
+                epoch = parse_epoch(commit.message, where=where)
             except GittrackError as error:
                 yield error
                 continue
@@ -208,6 +244,19 @@ class History:
                 yield Revision(commit, trailers)
             elif trailers is not None:
                 yield trailers, commit
+            elif epoch is not None:
+                yield Epoch(commit, epoch)
+
+
+def _choose_speaking(revisions: Mapping[str, list[Revision]], dropped: Dropped) -> tuple[Revision, ...]:
+    """Return the revision that speaks for each run, newest commit first; a run of which all are dropped has none."""
+    speaking = []
+    for run_id, known in revisions.items():
+        if run_id in dropped.marks:
+            known = [entry for entry in known if not dropped.holds(run_id, entry.commit.tree)]
+        if known:
+            speaking.append(max(known, key=lambda entry: entry.order))
+    return tuple(sorted(speaking, key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True))
 
 
 def _refuse(fault: str | None, where: str) -> None:

@@ -23,6 +23,7 @@ SUMMARY_FILE = "summary.json"
 ENVIRONMENT_FILE = "environment.json"
 ATTRIBUTES_FILE = ".gitattributes"
 EXPERIMENT_FILE = "experiment.json"
+DROPPED_FILE = "dropped.json"
 METRICS_DIRECTORY = "metrics"
 ARTIFACTS_DIRECTORY = "artifacts"
 SOURCE_DIRECTORY = "source"
@@ -241,6 +242,16 @@ def journal_directory(common_directory: Path, run_id: str) -> Path:
 def lock_path(common_directory: Path) -> Path:
     """Return the file whose lock is held while a branch of the store is moved."""
     return gittrack_directory(common_directory) / "lock"
+
+
+def condemned_path(common_directory: Path) -> Path:
+    """Return the file that lists the content which no run refers to any more and which is to be deleted."""
+    return gittrack_directory(common_directory) / "condemned.json"
+
+
+def index_directories(common_directory: Path) -> list[Path]:
+    """Return the directories of the index that exist, of whatever version; see `index_directory`."""
+    return sorted(path for path in (gittrack_directory(common_directory) / "index").glob("*") if path.is_dir())
 
 
 def index_directory(common_directory: Path, version: int) -> Path:

@@ -16,6 +16,7 @@ from .model import FORMAT_VERSION, Experiment, MetricSummary, Snapshot, Status
 from .snapshot import check_format
 
 _SUBJECT_WIDTH = 100
+_MAX_EPOCH = 10**9
 _ID = r"[0-9a-f]{40}([0-9a-f]{24})?"
 _NAME = re.compile("  (?:" + "|".join(Status.__members__) + ")(?=[ \n])")
 
@@ -44,6 +45,14 @@ class ExperimentTrailers:
     experiment: str
     revision: int
     previous: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EpochTrailers:
+    """What the first commit of an epoch says of itself: which one it is, counted from 1; without any it is epoch 0."""
+
+    experiment: str
+    number: int
 
 
 def write_run_message(snapshot: Snapshot, *, previous: Iterable[str] = ()) -> str:
@@ -82,6 +91,29 @@ def write_experiment_message(experiment: Experiment, *, previous: Iterable[str] 
 def write_merge_message(slug: str) -> str:
     """Return the commit message of a merge, which carries no record."""
     return _write(f"merge two lines of {slug}", [("Experiment", slug), ("Format", str(FORMAT_VERSION))])
+
+
+def write_epoch_message(slug: str, number: int, *, dropped: int) -> str:
+    """Return the message of an epoch's first commit, which carries no record; `dropped` counts the runs it lists."""
+    subject = f"epoch {number} of {slug}: {dropped} run{'' if dropped == 1 else 's'} deleted or redacted so far"
+    return _write(subject, [("Epoch", str(number)), ("Experiment", slug), ("Format", str(FORMAT_VERSION))])
+
+
+def parse_epoch(message: str, *, where: str) -> EpochTrailers | None:
+    """Return what the first commit of an epoch says, or None where a commit is none; raises as parse_message does."""
+    if "\nEpoch: " not in message:  # this is asked of every commit
+        return None
+    trailers = _find_trailers(message)
+    if not {"Format", "Epoch"} <= trailers.keys() or "Run" in trailers or "Record" in trailers:
+        return None
+    try:
+        check_format(int(trailers["Format"]), where=where)
+        number = int(trailers["Epoch"])
+        if not 1 <= number <= _MAX_EPOCH:
+            raise ValueError(f"epoch {number}")
+        return EpochTrailers(trailers["Experiment"], number)
+    except (KeyError, ValueError) as error:
+        raise Corrupt(f"{where}: the commit's trailers are damaged ({error})") from None
 
 
 def _list_previous(trees: Iterable[str]) -> list[tuple[str, str]]:

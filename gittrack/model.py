@@ -123,7 +123,8 @@ class Run:
     """One execution: identity, lineage, times, and what is said about it.
 
     `id` is 32 lowercase hex digits. `revision` counts this run's snapshots from 1. `removed` is the time the run was
-    marked removed, or None. `incomplete` says in a sentence what the tracker failed to record, or is empty.
+    marked removed, or None. `incomplete` says in a sentence what the tracker failed to record, or is empty. `redacted`
+    names the places something was taken out of after it was recorded, such as `params.api_key`.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Run:
     failure: Failure | None = None
     inputs: tuple[Input, ...] = ()
     scrubbed: tuple[str, ...] = ()
+    redacted: tuple[str, ...] = ()
     source: SourceLink = SourceLink()
 
 

@@ -193,6 +193,7 @@ def run_record(run: Run) -> dict[str, object]:
         "failure": None if run.failure is None else vars(run.failure),
         "inputs": [vars(entry) for entry in run.inputs],
         "scrubbed": list(run.scrubbed),
+        "redacted": list(run.redacted),
     }
     record.update((key, value) for key, value in optional.items() if value)
     if run.exit_code is not None:
@@ -245,6 +246,7 @@ def read_run_record(record: object, *, where: str) -> Run:
         failure=fields.find_record("failure", _read_failure),
         inputs=tuple(fields.records("inputs", _read_input)),
         scrubbed=tuple(fields.texts("scrubbed")),
+        redacted=tuple(fields.texts("redacted")),
         source=fields.find_record("source", _read_source) or SourceLink(),
     )
 

@@ -21,6 +21,7 @@ LAYERS: dict[str, int] = {
     "layout": 0,
     # pure: values in, values out
     "canonical": 1,
+    "dropped": 1,
     "pointer": 1,
     "snapshot": 1,
     "message": 1,
@@ -96,6 +97,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("importance", "compare"),
     ("importance", "group"),
     ("draft", "snapshot"),
+    ("dropped", "canonical"),
     ("figure", "canonical"),
     ("figure", "group"),
     ("frame", "series"),

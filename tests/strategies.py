@@ -95,6 +95,7 @@ runs = st.builds(
     failure=st.none() | st.builds(Failure, type=text, message=text, traceback=text),
     inputs=st.lists(inputs, max_size=2).map(tuple),
     scrubbed=st.lists(text, max_size=2).map(tuple),
+    redacted=st.lists(text, max_size=2).map(tuple),
     source=sources,
 )
 json_values = st.recursive(

@@ -97,6 +97,8 @@ def find_facts(run: StoredRun, *, now: int, interactive: bool) -> Iterator[tuple
         yield "incomplete", clean(record.incomplete)
     if record.scrubbed:
         yield "scrubbed", clean(", ".join(record.scrubbed))
+    if record.redacted:
+        yield "redacted", clean(", ".join(record.redacted))
 
 
 def describe_source(run: StoredRun) -> str:

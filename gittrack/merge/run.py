@@ -74,7 +74,7 @@ def _merge_records(base: Run | None, first: RunVersion, last: RunVersion, *, exe
     earlier, later = first.snapshot.run, last.snapshot.run
     known = base or replace(later, name="", tags={}, note="", removed=None, parent=None, reproduces=None)
     if base is None:
-        known = replace(known, incomplete="", inputs=(), scrubbed=())
+        known = replace(known, incomplete="", inputs=(), scrubbed=(), redacted=())
     return replace(
         execution,
         revision=max(earlier.revision, later.revision) + 1,
@@ -87,6 +87,7 @@ def _merge_records(base: Run | None, first: RunVersion, last: RunVersion, *, exe
         incomplete=join_texts(known.incomplete, earlier.incomplete, later.incomplete, separator="; "),
         inputs=join_lists(known.inputs, earlier.inputs, later.inputs),
         scrubbed=join_lists(known.scrubbed, earlier.scrubbed, later.scrubbed),
+        redacted=join_lists(known.redacted, earlier.redacted, later.redacted),
     )
 
 
