@@ -334,7 +334,7 @@ def _listen(
                 elif key.fileobj is process.stdout:
                     output += piece
                 else:
-                    *lines, rest = re.split(b"(?<=[\r\n])", rest[-_MAX_KEPT_ERRORS:] + piece)
+                    *lines, rest = re.split(b"(?<=\n)|(?<=\r)(?=[^\n])", rest[-_MAX_KEPT_ERRORS:] + piece)
                     errors += b"".join(line for line in lines if line.endswith(b"\n"))
                     del errors[:-_MAX_KEPT_ERRORS]
                     for line in lines:

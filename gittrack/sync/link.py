@@ -19,12 +19,14 @@ from .graph import Graph
 class Link:
     """A store, the remote it is shared through, and who writes the merges.
 
-    `interactive` lets git ask the person at the terminal for a password. `report` is told how far a transfer is.
+    `purpose` is the gittrack command that is under way. `interactive` lets git ask the person at the terminal for a
+    password. `report` is told how far a transfer is.
     """
 
     history: History
     remote: Remote
     author: Ident
+    purpose: str = "fetch"
     interactive: bool = False
     report: Report = ignore
 
@@ -51,7 +53,7 @@ class Link:
     @cached_property
     def wire(self) -> Wire:
         """The way to the remote."""
-        return Wire(self.repository.directory, self.remote, interactive=self.interactive, report=self.report)
+        return Wire(self.repository.directory, self.remote, self.purpose, self.interactive, self.report)
 
     def branch(self, slug: str) -> str:
         """Return the ref of an experiment's local branch."""

@@ -15,7 +15,7 @@ from typing import Literal
 from .. import layout
 from ..errors import Conflict, RemoteFailed, StoreFailed
 from ..store import Commit
-from ..transport import Outcome, PushedRef, push_branches
+from ..transport import Outcome, PushedRef, TransportFailed, push_branches
 from .fetching import Fetched, advance, fetch
 from .joining import join, list_records
 from .link import Link
@@ -51,7 +51,7 @@ class Pushed:
     """What became of one experiment.
 
     `pushed`: the remote has all of it now, `runs` of them new to it; `current`: it had already; `deleted`: its branch
-    was deleted there, so nothing was pushed; `refused`: `reason` has the remote's words. `merged` names the runs that
+    was deleted there, so nothing was pushed; `refused`: `failure` says why. `merged` names the runs that
     were edited on both sides.
     """
 
@@ -59,7 +59,7 @@ class Pushed:
     result: Result
     runs: int = 0
     merged: tuple[str, ...] = ()
-    reason: str = ""
+    failure: TransportFailed | None = None
     rounds: int = 1
 
 
@@ -81,8 +81,8 @@ class _Push:
     done: Pushed | None = None
     commits: Sequence[Commit] = field(default_factory=tuple)
 
-    def finish(self, result: Result, reason: str = "") -> None:
-        self.done = Pushed(self.slug, result, self.runs, self.merged, reason, max(self.rounds, 1))
+    def finish(self, result: Result, failure: TransportFailed | None = None) -> None:
+        self.done = Pushed(self.slug, result, self.runs, self.merged, failure, max(self.rounds, 1))
 
 
 def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = False) -> tuple[Pushed, ...]:
@@ -156,12 +156,12 @@ def _send(link: Link, entries: Sequence[_Push]) -> None:
         pushed = [PushedRef(ref, entry.candidate, entry.expected) for ref, entry in refs.items()]
         answers = push_branches(link.wire, pushed, grafts=grafts)
     for ref, entry in refs.items():
-        outcome, reason = answers[ref]
-        if outcome is Outcome.DONE:
+        answer = answers[ref]
+        if answer.outcome is Outcome.DONE:
             _follow(link, entry)
             entry.finish("pushed")
-        elif outcome is Outcome.REFUSED or entry.false_alarms >= _MOST_FALSE_ALARMS:
-            entry.finish("refused", reason)
+        elif answer.outcome is Outcome.REFUSED or entry.false_alarms >= _MOST_FALSE_ALARMS:
+            entry.finish("refused", answer.failure)
 
 
 def _follow(link: Link, entry: _Push) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from .failure import TransportFailed, explain
 from .fetch import Arrival, drop_arrivals, fetch_branches, fetch_objects, list_remote_ids
 from .progress import Report, Step, find_step, ignore
-from .push import Outcome, PushedRef, push_branches
+from .push import Answer, Outcome, PushedRef, push_branches
 from .remote import Remote, choose_remote, find_remote, list_remotes
 from .wire import Wire
 
 __all__ = [
+    "Answer",
     "Arrival",
     "Outcome",
     "PushedRef",

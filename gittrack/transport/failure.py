@@ -9,76 +9,91 @@ import re
 from typing import Literal
 
 from ..errors import RemoteFailed
-from ..git import Ended
 from .progress import find_step
 
 Reason = Literal[
-    "authentication",
-    "forbidden",
-    "read-only",
-    "disk-full",
-    "missing",
-    "unreachable",
-    "interrupted",
     "refused",
+    "disk-full",
+    "read-only",
+    "untrusted",
+    "authentication",
+    "missing",
+    "forbidden",
+    "unreachable",
+    "busy",
     "damaged",
+    "interrupted",
     "unknown",
 ]
 
 # The first pattern that is found counts, so the particular stand before the general.
 _PATTERNS: tuple[tuple[Reason, str], ...] = (
-    ("disk-full", r"No space left on device|disk quota exceeded|Disk quota exceeded|out of disk space"),
+    ("disk-full", r"No space left on device|[Dd]isk quota exceeded|out of disk space"),
     (
         "read-only",
         r"Read-only file system|insufficient permission for adding an object|unable to create temporary object dir"
-        r"|service not enabled: '?/?git-receive-pack|access denied or repository not exported|Permission denied\s*$"
-        r"|unable to migrate objects|Permission denied: |cannot lock ref.*Permission denied|repository is read-only",
+        r"|service not enabled: '?/?git-receive-pack|unable to migrate objects|repository is read-only"
+        r"|cannot (?:lock ref|open|mkdir).*Permission denied",
     ),
+    ("refused", r"hook declined|[Pp]rotected branch|\bGH[0-9]{3}\b|deny(?:ing)? |push declined|cannot be updated"),
+    ("untrusted", r"Host key verification failed|SSL certificate problem|certificate verification failed"),
     (
         "authentication",
         r"Authentication failed|could not read (?:Username|Password)|terminal prompts disabled|Permission denied \("
-        r"|Host key verification failed|returned error: 401|Invalid username or (?:password|token)"
-        r"|HTTP Basic: Access denied",
+        r"|returned error: 401|Invalid username or (?:password|token)|HTTP Basic: Access denied",
     ),
     (
         "missing",
         r"does not appear to be a git repository|[Rr]epository .*not found|returned error: 404|not a git repository"
-        r"|No such file or directory|Project not found|could not be found",
+        r"|access denied or repository not exported|[Pp]roject .*could not be found|transport '.*' not allowed",
     ),
-    ("forbidden", r"returned error: 403|Permission to .* denied|You are not allowed|not allowed to push|insufficient"),
+    (
+        "forbidden",
+        r"HTTP 403|returned error: 403|Permission to .* denied|[Yy]ou are not allowed|not allowed to (?:push|pull)"
+        r"|(?m:Permission denied\s*$)",
+    ),
     (
         "unreachable",
-        r"Could not resolve host|Couldn't resolve host|Connection refused|Connection timed out|Connection reset"
-        r"|Network is unreachable|No route to host|Failed to connect|Operation timed out|Temporary failure in name"
-        r"|unable to look up|unable to connect to|Could not resolve hostname|transport '.*' not allowed"
-        r"|SSL certificate problem|server certificate verification failed",
+        r"[Cc]ould(?: not|n't) resolve host|Connection refused|Connection timed out|Network is unreachable"
+        r"|No route to host|[Ff]ailed to connect|Operation timed out|Temporary failure in name|unable to look up"
+        r"|unable to connect to|Name or service not known",
     ),
-    ("damaged", r"fsck error|bad object|index-pack failed|unpack-objects (?:error|failed)|object .* corrupt"),
+    ("busy", r"returned error: (?:429|5\d\d)|HTTP (?:429|5\d\d)|[Tt]oo many requests|try again later"),
+    ("damaged", r"fsck error|bad object|bad pack|inflate returned|index-pack failed|object .* corrupt"),
     (
         "interrupted",
-        r"hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Broken pipe|expected flush|timed out"
-        r"|bad line length|protocol error|curl \d+|premature end|remote failed to report status"
-        r"|invalid index-pack output|expected .*packet|unpack failed|the remote end hung up|returned error: 5\d\d"
-        r"|signal 13|unexpected end",
+        r"hung up|early EOF|RPC failed|unexpected disconnect|[Bb]roken pipe|expected flush|timed out|Connection reset"
+        r"|bad line length|protocol error|curl \d+|premature end|failed to report status|unexpected end"
+        r"|invalid index-pack output|expected .*packet|unpack failed|signal 1[35]"
+        r"|Could not read from remote repository",
     ),
 )
 
 _MEANINGS: dict[Reason, str] = {
-    "authentication": "{name} does not accept who you are",
-    "forbidden": "you may not write to {name}",
-    "read-only": "{name} cannot be written to",
-    "disk-full": "the disk of {name} is full",
-    "missing": "there is no repository at {name}",
-    "unreachable": "{name} cannot be reached",
-    "interrupted": "the connection to {name} was lost",
     "refused": "{name} refuses this",
+    "disk-full": "the disk of {name} is full",
+    "read-only": "{name} cannot be written to",
+    "untrusted": "{name} cannot show that it is who it should be",
+    "authentication": "{name} does not accept who you are",
+    "missing": "there is no repository at {name}",
+    "forbidden": "{name} does not let you do this",
+    "unreachable": "{name} cannot be reached",
+    "busy": "{name} is busy or in trouble",
     "damaged": "what {name} sent is damaged",
+    "interrupted": "the connection to {name} was lost",
     "unknown": "{name} could not be used",
 }
+_OURS = ("disk-full", "read-only")
+# Said beside every failure, or beside none.
+_DULL = (
+    r"Please make sure you have the correct access rights|and the repository exists\.|failed to push some refs to|"
+    r"Delta compression using|Total [0-9]+ \(delta|Everything up-to-date|remote:\s*$|To \S+$|hint: |Auto packing|"
+    r"warning: (?:redirecting|auto-)"
+)
 
 
 class TransportFailed(RemoteFailed):
-    """A fetch or push that failed as a whole. `reason` sorts it; `passing` tells that it may work in a while."""
+    """A fetch or push that failed. `reason` sorts it; `passing` tells that it may work in a while, as things are."""
 
     def __init__(self, message: str, *, reason: Reason, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -87,42 +102,49 @@ class TransportFailed(RemoteFailed):
     @property
     def passing(self) -> bool:
         """Whether the same may work in a while, without anybody changing anything."""
-        return self.reason in ("unreachable", "interrupted")
+        return self.reason in ("unreachable", "busy", "interrupted")
 
 
-def explain(ended: Ended, *, remote: str, action: Literal["fetch", "push"]) -> TransportFailed:
-    """Return the error for a git command that failed: what it means, what git said, what to type."""
-    said = _pick_words(ended.stderr)
-    reason = find_reason(ended.stderr)
-    meaning = _MEANINGS[reason].format(name=remote)
-    return TransportFailed(f"{meaning}: {said}" if said else meaning, reason=reason, hint=_hint(reason, remote, action))
+def explain(said: str, *, remote: str, purpose: str, writing: bool = False) -> TransportFailed:
+    """Return the error for a failed command: what it means, what git said, what to type.
+
+    `purpose` is the gittrack command that is under way, such as `push`; `writing` tells that git's was a push.
+    """
+    reason = find_reason(said)
+    if writing and reason == "missing" and "repository not exported" in said:
+        reason = "read-only"  # git daemon says the same of both, and it could be read a moment ago
+    words = _pick_words(said)
+    # What cannot be written when nothing is pushed is this repository.
+    meaning = _MEANINGS[reason].format(name=remote if writing or reason not in _OURS else "this repository")
+    message = f"{meaning}: {words}" if words else meaning
+    return TransportFailed(message, reason=reason, hint=_hint(reason, remote, purpose, writing=writing))
 
 
 def find_reason(said: str) -> Reason:
     """Return what git's error output is about."""
-    return next((reason for reason, pattern in _PATTERNS if re.search(pattern, said, re.MULTILINE)), "unknown")
+    return next((reason for reason, pattern in _PATTERNS if re.search(pattern, said)), "unknown")
 
 
 def _pick_words(said: str) -> str:
     """Return the lines that tell why, in one line: no progress, no advice that every failure has."""
     lines = [line.strip() for line in said.splitlines() if find_step(line) is None]
-    lines = [re.sub(r"^(fatal|error|remote: fatal|remote: error): ", "", line) for line in lines if line]
-    dull = (
-        r"Please make sure you have the correct access rights|and the repository exists\.|failed to push some refs to"
-    )
-    lines = [line for line in lines if not re.match(dull, line)]
-    return "; ".join(dict.fromkeys(lines))[:600]
+    lines = [re.sub(r"^(?:(?:remote|fatal|error): )+", "", line) for line in lines]
+    lines = [line for line in lines if not re.match(_DULL, line)]
+    if len(lines) > 1:
+        lines = [line for line in lines if line != "Could not read from remote repository."]
+    return "; ".join(dict.fromkeys(line for line in lines if line))[:600]
 
 
-def _hint(reason: Reason, remote: str, action: str) -> str:
-    if reason in ("authentication", "forbidden"):
-        return f"git {'push --dry-run' if action == 'push' else 'ls-remote'} {remote}  # git itself has to get in first"
+def _hint(reason: Reason, remote: str, purpose: str, *, writing: bool) -> str:
+    again = f"gittrack {purpose} {remote}"
+    if reason in ("unreachable", "busy", "interrupted"):
+        return f"{again}  # nothing is lost, and it is safe to repeat"
     if reason == "missing":
-        return f"git remote get-url {remote}  # and: git remote set-url {remote} URL"
-    if reason in ("unreachable", "interrupted"):
-        return f"gittrack {action} {remote}  # safe to repeat"
-    if reason in ("disk-full", "read-only"):
-        return f"gittrack {action} {remote}  # once its owner has made it writable; nothing is lost here"
+        return f"git remote set-url {remote} URL"
+    if reason == "disk-full":
+        return f"{again}  # once there is room; nothing is lost here"
+    if reason in ("read-only", "refused"):
+        return f"{again}  # once its owner allows it; nothing is lost here"
     if reason == "damaged":
         return f"git fsck  # in the repository behind {remote}"
-    return f"git ls-remote {remote}"
+    return f"git push --dry-run {remote} HEAD" if writing else f"git ls-remote {remote}  # git has to get in first"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from .. import layout
 from ..git import Git
-from .failure import explain
 from .wire import Wire
 
 _FETCH = (
@@ -46,7 +45,7 @@ def fetch_branches(wire: Wire, patterns: Sequence[str], *, namespace: str, token
     options = [f"--filter={filter}"] if filter else []
     ended = wire.ask(*_FETCH, *options, "--", wire.remote.name, *specs)
     if ended.code != 0:
-        raise explain(ended, remote=wire.remote.name, action="fetch")
+        raise wire.explain(ended.stderr)
     return Arrival(token, list_arrived(Git(wire.directory), token))
 
 
@@ -73,12 +72,12 @@ def fetch_objects(wire: Wire, ids: Iterable[str]) -> None:
     options = ("--filter=blob:none", "--stdin")
     ended = wire.ask("-c", "fetch.negotiationAlgorithm=noop", *_FETCH, *options, "--", wire.remote.name, input=wanted)
     if ended.code != 0:
-        raise explain(ended, remote=wire.remote.name, action="fetch")
+        raise wire.explain(ended.stderr)
 
 
 def list_remote_ids(wire: Wire) -> set[str]:
     """Return the ids that the remote's refs have now, branches and tags of any kind; raises TransportFailed."""
     ended = wire.ask("ls-remote", "--", wire.remote.name)
     if ended.code != 0:
-        raise explain(ended, remote=wire.remote.name, action="fetch")
+        raise wire.explain(ended.stderr)
     return {line.partition(b"\t")[0].decode("ascii", "replace") for line in ended.output.splitlines()}

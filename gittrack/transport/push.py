@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from .failure import TransportFailed, explain
+from .failure import TransportFailed
 from .wire import Wire
 
 _PUSH = (
@@ -25,7 +25,7 @@ _PUSH = (
 )
 _MOVED = (
     r"stale info|fetch first|non-fast-forward|needs force|failed to update ref|cannot lock ref|incorrect old value"
-    r"|already exists|reference already exists|remote ref updated since checkout"
+    r"|already exists|remote ref updated since checkout"
 )
 _UNKNOWN = r"remote failure|failed to report status"
 
@@ -48,10 +48,16 @@ class PushedRef:
     expected: str | None
 
 
-def push_branches(
-    wire: Wire, refs: Sequence[PushedRef], *, grafts: str | None = None
-) -> dict[str, tuple[Outcome, str]]:
-    """Push branches over one connection; return what became of each, by ref, with the remote's words.
+@dataclass(frozen=True)
+class Answer:
+    """What became of one branch, and why where it was not accepted."""
+
+    outcome: Outcome
+    failure: TransportFailed | None = None
+
+
+def push_branches(wire: Wire, refs: Sequence[PushedRef], *, grafts: str | None = None) -> dict[str, Answer]:
+    """Push branches over one connection; return what became of each, by ref.
 
     `grafts` is the path of a file in the form of git's grafts that tells which commits the remote has besides: their
     trees are then not sent again. Raises TransportFailed where no branch got an answer.
@@ -61,13 +67,16 @@ def push_branches(
     extra = {} if grafts is None else {"GIT_GRAFT_FILE": grafts}
     ended = wire.ask(*_PUSH, *leases, "--", wire.remote.name, *specs, environment=extra)
     found = _read_answers(ended.output.decode("utf-8", "replace"))
-    answers = {ref.ref: found[ref.ref] for ref in refs if ref.ref in found}
     if ended.code == 0:
-        return {ref.ref: answers.get(ref.ref, (Outcome.DONE, "")) for ref in refs}
-    failure = explain(ended, remote=wire.remote.name, action="push")
-    if not answers or all(outcome is Outcome.UNKNOWN for outcome, _ in answers.values()):
-        raise failure
-    return {ref.ref: _complete(answers.get(ref.ref, (Outcome.UNKNOWN, "")), failure) for ref in refs}
+        return {ref.ref: Answer(Outcome.DONE) for ref in refs}
+    answers = {}
+    for ref in refs:
+        outcome, words = found.get(ref.ref, (Outcome.UNKNOWN, ""))
+        failure = None if outcome is Outcome.DONE else wire.explain(f"{ended.stderr}\n{words}", writing=True)
+        answers[ref.ref] = Answer(outcome, failure)
+    if all(answer.outcome is Outcome.UNKNOWN for answer in answers.values()):
+        raise wire.explain(ended.stderr, writing=True)
+    return answers
 
 
 def _read_answers(output: str) -> dict[str, tuple[Outcome, str]]:
@@ -81,15 +90,10 @@ def _read_answers(output: str) -> dict[str, tuple[Outcome, str]]:
             continue
         if flag != "!":
             answers[ref] = (Outcome.DONE, "")
-        elif re.search(_UNKNOWN, summary):
-            answers[ref] = (Outcome.UNKNOWN, summary)
+            continue
+        reason = re.sub(r"^\[[a-z ]+\] ", "", summary).strip("() ")
+        if re.search(_UNKNOWN, summary):
+            answers[ref] = (Outcome.UNKNOWN, reason)
         else:
-            outcome = Outcome.MOVED if re.search(_MOVED, summary) else Outcome.REFUSED
-            answers[ref] = (outcome, re.sub(r"^\[[a-z ]+\] ", "", summary).strip("() "))
+            answers[ref] = (Outcome.MOVED if re.search(_MOVED, summary) else Outcome.REFUSED, reason)
     return answers
-
-
-def _complete(answer: tuple[Outcome, str], failure: TransportFailed) -> tuple[Outcome, str]:
-    """Return an answer with all that was said on the error output where the branch was refused."""
-    outcome, words = answer
-    return (outcome, failure.message) if outcome is Outcome.REFUSED else (outcome, words)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..git import DURABLE, Ended, Git
+from .failure import TransportFailed, explain
 from .progress import Report, find_step, ignore
 from .remote import Remote
 
@@ -33,12 +34,14 @@ _PATIENCE = 600.0
 class Wire:
     """The way to one remote of the repository in `directory`.
 
-    `interactive` lets git ask the person at the terminal for a password; without it a missing one is an error at once.
+    `purpose` is the gittrack command that is under way, for the line to paste. `interactive` lets git ask the person at
+    the terminal for a password; without it a missing one is an error at once.
     `report` is called with each step git tells of.
     """
 
     directory: Path
     remote: Remote
+    purpose: str = "fetch"
     interactive: bool = False
     report: Report = ignore
 
@@ -54,3 +57,7 @@ class Wire:
         git = Git(self.directory, environment=extra)
         patience = None if self.interactive else _PATIENCE
         return git.watch(*_OPTIONS, *args, on_line=hear, input=input, patience=patience)
+
+    def explain(self, said: str, *, writing: bool = False) -> TransportFailed:
+        """Return the error for what git said when it failed; `writing` where it was to push."""
+        return explain(said, remote=self.remote.name, purpose=self.purpose, writing=writing)
