@@ -12,9 +12,13 @@ _MANY = 5000
 
 
 def point_at(text: str, start: int, message: str, *, hint: str | None = None) -> InvalidInput:
-    """Return InvalidInput with three lines: the message, the query's part around start, and a caret under start."""
+    """Return InvalidInput with three lines: the message, the query's part around start, and a caret under start.
+
+    What cannot be printed, of the message too, stands there as a replacement character.
+    """
     line, caret = mark_character(text, start)
-    return InvalidInput(f"{message}\n  {line}\n  {caret}", hint=hint)
+    said = "".join(map(_show, message))
+    return InvalidInput(f"{said}\n  {line}\n  {caret}", hint=hint and "".join(map(_show, hint)))
 
 
 def mark_character(text: str, start: int) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..frame.arrays import join_chunks, make_constant, make_range, make_texts
 from ..frame.schema import INPUTS
 from .check import check_test
-from .keys import Column, find_column, get_column, get_values
+from .keys import Column, find_column, get_column, get_param, get_values
 from .mixed import compare_labels, compare_mixed, find_present, match_mixed, split_kinds
 from .numeric import compare_floats, compare_integers, compare_times
 from .operand import Operand, read_operand
@@ -35,13 +35,11 @@ def filter_frame(query: Query, frame: Frame, *, now: int) -> pa.BooleanArray:
     what every run lacks; check_keys tells. Raises InvalidInput for a bare name that no run has, or that may be several
     things, and for a value that does not fit what the name turns out to be.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if query.condition is None:
         return frame.visible
-    answers = _Evaluation(frame, query.text, now).answer(query.condition)
-    flags = join_chunks(answers) if isinstance(answers, pa.ChunkedArray) else answers
+    flags = _Evaluation(frame, query.text, now).answer(query.condition)
     if flags.null_count:
         flags = pc.coalesce(flags, make_constant(False, len(flags)))
     return flags if frame.count == frame.height else pc.and_(flags, frame.visible)
@@ -49,7 +47,7 @@ def filter_frame(query: Query, frame: Frame, *, now: int) -> pa.BooleanArray:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """One query over one frame. Answers are arrays, chunked or not, of one boolean or null a row."""
+    """One query over one frame. Answers are arrays of one boolean or null a row."""
 
     frame: Frame
     text: str
@@ -83,8 +81,7 @@ class _Evaluation:
         if column.table == "datasets":
             return self.answer_datasets(test, column)
         if column.kind == "param":
-            parts = [self.frame.get_column("params", column.key, part) for part in ("kind", "number", "text")]
-            return _answer_param(test, parts)
+            return _answer_param(test, get_param(column.key, self.frame))
         return self.answer_values(test, column.kind, get_values(column, self.frame))
 
     def answer_values(self, test: Test, kind: Kind, values: Any) -> Any:
@@ -145,10 +142,10 @@ class _Evaluation:
                 pieces.append(pc.or_(holds, pc.invert(has)))
             else:
                 pieces.append(pc.if_else(has, holds, pa.nulls(1, pa.bool_())[0]))
-        return pa.chunked_array(pieces, type=pa.bool_())
+        return join_chunks(pa.chunked_array(pieces, type=pa.bool_()))
 
 
-def _answer_param(test: Test, parts: list[Any]) -> Any:
+def _answer_param(test: Test, parts: tuple[pa.Array, pa.Array, pa.Array]) -> Any:
     import pyarrow.compute as pc
 
     if isinstance(test, Missing):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import NotFound
-from ..frame.schema import PRESENCE
+from ..frame.arrays import join_chunks
+from ..frame.schema import PARAMS, PRESENCE
 from .complaint import point_at, suggest
 from .keytext import quote_name, write_key
 from .numeric import subtract_times
@@ -85,16 +86,31 @@ def get_column(key: Key, frame: Frame, *, text: str) -> Column:
     return column
 
 
-def get_values(column: Column, frame: Frame) -> pa.ChunkedArray:
+def get_values(column: Column, frame: Frame) -> pa.Array:
     """Return the values of a column, one a row of the frame, null where a run has none; not for params and datasets."""
     if column.table == "runs" and column.key == "duration":
-        return subtract_times(frame.get_attribute("ended"), frame.get_attribute("started"))
+        ended, started = frame.get_attribute("ended"), frame.get_attribute("started")
+        return subtract_times(join_chunks(ended), join_chunks(started))
     if column.table == "runs":
-        return frame.get_attribute(column.key.replace(".", "_"))
-    values = frame.get_column(column.table, column.key, column.field or "text")
+        return join_chunks(frame.get_attribute(column.key.replace(".", "_")))
+    return _get_field(frame, column.table, column.key, column.field or "text")
+
+
+def get_param(key: str, frame: Frame) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return a param's kinds, numbers and texts, one a row of the frame, as gittrack.frame.schema says."""
+    return (
+        _get_field(frame, PARAMS, key, "kind"),
+        _get_field(frame, PARAMS, key, "number"),
+        _get_field(frame, PARAMS, key, "text"),
+    )
+
+
+def _get_field(frame: Frame, table: str, key: str, field: str) -> pa.Array:
+    """Return a field as one array: before version 23 pyarrow is wrong about columns in chunks of different lengths."""
+    values = frame.get_column(table, key, field)
     if values is None:
-        raise NotFound(f"no run has {column.name!r:.100}")
-    return values
+        raise NotFound(f"no run has {table} {key!r:.100}")
+    return join_chunks(values)
 
 
 def check_keys(query: Query | Sequence[SortKey], frame: Frame) -> None:
@@ -119,7 +135,7 @@ def has_key(frame: Frame, table: str, key: str) -> bool:
         return False
     if frame.count == frame.height:
         return bool(present.null_count < len(present))
-    return bool(pc.any(pc.and_(present.is_valid(), frame.visible)).as_py())
+    return bool(pc.any(pc.and_(join_chunks(present).is_valid(), frame.visible)).as_py())
 
 
 def _move(key: Key, group: Group) -> Key:

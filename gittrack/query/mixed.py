@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..frame.arrays import join_chunks, make_constant, make_mask, make_plain, make_texts
+from ..frame.arrays import make_constant, make_mask, make_plain, make_texts
 from ..frame.schema import BOOL, FLOAT, INT, NULL, TEXT
 from .numeric import compare_floats, get_order
 from .operand import read_number
-from .textual import compare_texts, make_nothing, make_text, match_pattern, read_numbers
+from .textual import compare_texts, keep_texts, make_nothing, make_text, match_pattern, read_numbers
 from .tree import Flag, Number, Operator, Text, Value
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def split_kinds(kind: Any, number: Any, text: Any) -> Mixed:
     if present & {INT, FLOAT}:
         numbers = number if BOOL not in present else _only(number, pc.or_(_is(kind, INT), _is(kind, FLOAT)))
     if INT in present and has_digits(kind, text):
-        digits = _only(text, _is(kind, INT))
+        digits = keep_texts(text, _is(kind, INT))
     if TEXT in present:
-        texts = text if digits is None else _only(text, _is(kind, TEXT))
+        texts = text if digits is None else keep_texts(text, _is(kind, TEXT))
     return Mixed(kind, flags, numbers, texts, digits)
 
 
@@ -125,7 +125,7 @@ def _compare_numbers(column: Mixed, operator: Operator, value: Value) -> Any:
     compared = compare_floats(column.numbers, operator, number)
     if column.digits is None:
         return compared
-    codes = join_chunks(column.digits).dictionary_encode()
+    codes = column.digits.dictionary_encode()
     order = get_order(operator)
     answers = bytes(order(int(digits, 0), number) for digits in codes.dictionary.to_pylist())
     return pc.coalesce(make_mask(answers).take(codes.indices), compared)
@@ -159,7 +159,7 @@ def _is(kind: Any, code: int) -> Any:
 
 
 def _only(column: Any, where: Any) -> Any:
-    """Return a column with a null wherever the flags in `where` are not true."""
+    """Return numbers or flags with a null wherever the flags in `where` are not true."""
     import pyarrow.compute as pc
 
     return pc.if_else(where, column, make_nothing(column.type))
@@ -182,7 +182,7 @@ def _spell_numbers(column: Mixed) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    floats = join_chunks(_only(column.numbers, _is(column.kind, FLOAT))).dictionary_encode()
+    floats = _only(column.numbers, _is(column.kind, FLOAT)).dictionary_encode()
     spelled = make_texts([repr(value) for value in floats.dictionary.to_pylist()]).take(floats.indices)
     integers = _only(column.numbers, _is(column.kind, INT))
     if column.digits is None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidInput
 from ..frame.arrays import join_chunks, make_plain
 from .complaint import point_at
-from .keys import Column, find_column, get_column, get_values
+from .keys import Column, find_column, get_column, get_param, get_values
 from .mixed import Mixed, has_digits, split_kinds
 from .numeric import make_int
 from .operand import split_number
-from .textual import make_nothing, read_numbers
+from .textual import keep_texts, make_nothing, read_numbers
 from .tree import SortKey
 
 if TYPE_CHECKING:
@@ -119,23 +119,22 @@ def _make_ranks(key: SortKey, frame: Frame) -> list[_Rank]:
         readers = _read_texts(get_values(column, frame))
     else:
         values = get_values(column, frame)
-        readers = [lambda rows: _make_sortable(_take(values, rows))]
+        readers = [lambda rows: _make_sortable(values.take(rows))]
     return [_Rank(read, key.descending) for read in readers]
 
 
 def _read_param(key: str, frame: Frame) -> list[Reader]:
     """Return what reads a param's numbers; what tells ints apart that are one float; its texts that are no numbers."""
-    parts = [frame.get_column("params", key, part) for part in ("kind", "number", "text")]
-    kind, _, text = parts
+    kind, number, text = get_param(key, frame)
     spelled = _spell_numbers(text)
 
     def split(rows: pa.Array) -> Mixed:
-        return split_kinds(*(_take(part, rows) for part in parts))
+        return split_kinds(kind.take(rows), number.take(rows), text.take(rows))
 
     readers: list[Reader] = [lambda rows: _find_numbers(split(rows), len(rows), spelled=spelled)]
     if has_digits(kind, text):
         readers.append(lambda rows: _rank_digits(split(rows).digits, len(rows)))
-    if text is not None and text.null_count < len(text):
+    if text.null_count < len(text):
         readers.append(lambda rows: _drop_numbers(split(rows).texts, len(rows), spelled=spelled))
     return readers
 
@@ -143,8 +142,8 @@ def _read_param(key: str, frame: Frame) -> list[Reader]:
 def _read_texts(texts: Any) -> list[Reader]:
     """Return what reads the numbers that texts spell, if any does, and the texts that spell none."""
     spelled = _spell_numbers(texts)
-    readers: list[Reader] = [lambda rows: _drop_numbers(_take(texts, rows), len(rows), spelled=spelled)]
-    return [lambda rows: _make_sortable(read_numbers(_take(texts, rows))), *readers] if spelled else readers
+    readers: list[Reader] = [lambda rows: _drop_numbers(texts.take(rows), len(rows), spelled=spelled)]
+    return [lambda rows: _make_sortable(read_numbers(texts.take(rows))), *readers] if spelled else readers
 
 
 def _spell_numbers(texts: Any) -> bool:
@@ -171,7 +170,7 @@ def _drop_numbers(texts: Any, length: int, *, spelled: bool) -> pa.Array:
 
     if texts is None:
         return pa.nulls(length, pa.string())
-    return pc.if_else(pc.is_valid(read_numbers(texts)), make_nothing(texts.type), texts) if spelled else texts
+    return keep_texts(texts, pc.is_null(read_numbers(texts))) if spelled else texts
 
 
 def _make_sortable(values: pa.Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Compares columns of texts with a text, by code points; matches patterns; reads numbers in texts.
+"""Compares arrays of texts with a text, by code points; matches patterns; reads numbers in texts.
 
 What is null stays null. Knows nothing of queries and runs.
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..frame.arrays import make_texts
+from ..frame.arrays import make_range, make_texts
 from .numeric import get_kernel
 from .operand import is_hash
 from .tree import Operator
@@ -88,7 +88,18 @@ def read_numbers(column: Any) -> Any:
     numeric = pc.match_substring_regex(column, pattern=_NUMERIC)
     if not pc.any(numeric).as_py():
         return pa.nulls(len(column), pa.float64())
-    return pc.if_else(numeric, column, make_nothing(pa.string())).cast(pa.float64())
+    return keep_texts(column, numeric).cast(pa.float64())
+
+
+def keep_texts(texts: Any, where: Any) -> Any:
+    """Return texts with a null wherever the flags in `where` are not true.
+
+    By taking them: before version 24 `if_else` spoils texts that are a slice of others.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return texts.take(pc.if_else(where, make_range(len(texts)), make_nothing(pa.int32())))
 
 
 def _split_pattern(pattern: str) -> Iterator[object]:
