@@ -58,7 +58,7 @@ def best(
     from ..query import SortKey, filter_frame, get_column, parse_query, parse_sort, sort_rows, write_key
 
     with session.open_tracker() as tracker:
-        frame = load_selection(session, tracker, query, experiment=experiment, removed=False)
+        frame = load_selection(tracker, query, experiment=experiment, removed=False)
         if not frame.count:
             if as_json:
                 session.write_json("runs", [])

@@ -285,7 +285,7 @@ def compare(
     error, more of an accuracy or score. --min and --max say it for other names.
     """
     with session.open_tracker() as tracker:
-        found = find_runs(session, tracker, runs, experiment=experiment)
+        found = find_runs(tracker, runs, experiment=experiment)
     if len(found) < 2:
         raise InvalidInput("a comparison needs at least two runs", hint="gittrack compare latest latest~1")
     comparison = compare_runs(found, goals=choose_goals(minimize, maximize, found))

@@ -134,7 +134,7 @@ def export(
     if dataset is None and len(tables) > 1:
         raise InvalidInput("a file holds one table", hint=f"gittrack export --table {tables[0]}")
     with session.open_tracker() as tracker:
-        frame = load_selection(session, tracker, query, experiment=experiment, removed=removed)
+        frame = load_selection(tracker, query, experiment=experiment, removed=removed)
         if dataset is None:
             said = _export_file(session, tracker, frame, tables[0] if tables else "runs", format=format, output=output)
         else:

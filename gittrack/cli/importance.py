@@ -39,7 +39,7 @@ def importance(session: Session, metric: str, query: str | None, experiment: str
     no interplay of params, and proves no cause.
     """
     with session.open_tracker() as tracker:
-        frame = load_selection(session, tracker, query, experiment=experiment, removed=False)
+        frame = load_selection(tracker, query, experiment=experiment, removed=False)
         found = rank_frame(frame, metric) if frame.count else []
         if as_json:
             session.write_json("importance", [vars(entry) for entry in found])

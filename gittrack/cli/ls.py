@@ -156,7 +156,7 @@ def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | 
     if sort is not None and listing.descending:
         sort = sort[1:] if sort.startswith("-") else f"-{sort}"
     with session.open_tracker() as tracker:
-        frame = load_selection(session, tracker, listing.query, experiment=listing.experiment, removed=listing.removed)
+        frame = load_selection(tracker, listing.query, experiment=listing.experiment, removed=listing.removed)
         if not frame.count and not as_json:
             _say_none(session, listing)
             return

@@ -32,7 +32,6 @@ class Choice:
 
 
 def choose(
-    session: Session,
     tracker: Tracker,
     words: Sequence[str],
     *,
@@ -52,22 +51,21 @@ def choose(
     if named:
         known: Collection[str] = {metric for run in named for metric in run.summary}
     else:
-        known = load_selection(session, tracker, None, experiment=experiment, removed=False).list_keys("metrics")
+        known = load_selection(tracker, None, experiment=experiment, removed=False).list_keys("metrics")
     split = next((position for position, word in enumerate(words) if word not in known), len(words))
     metrics = list(dict.fromkeys(words[:split]))
     for word in words[split:]:
         if is_query(word):
-            named += _find_runs(session, tracker, word, metrics, experiment=experiment, limit=limit)
+            named += _find_runs(tracker, word, metrics, experiment=experiment, limit=limit)
         else:
             named.append(_get_run(tracker, word, experiment=experiment, metrics=known))
     if not refs and not words[split:]:
-        named = _find_runs(session, tracker, None, metrics, experiment=experiment, limit=limit)
+        named = _find_runs(tracker, None, metrics, experiment=experiment, limit=limit)
     runs = list({run.id: run for run in named}.values())
     return Choice(metrics or choose_metrics(runs, most=1), runs)
 
 
 def _find_runs(
-    session: Session,
     tracker: Tracker,
     query: str | None,
     metrics: Sequence[str],
@@ -78,7 +76,7 @@ def _find_runs(
     """Return the newest runs, of all or of a query's, that have one of the metrics, or else the most telling one."""
     from ..plotting import read_newest
 
-    frame = load_selection(session, tracker, query, experiment=experiment, removed=False)
+    frame = load_selection(tracker, query, experiment=experiment, removed=False)
     which = "run" if query is None else f"run that {query!r:.200} finds"
     return read_newest(tracker, frame, metrics, limit=limit, which=which)
 
@@ -167,7 +165,7 @@ def plot(
     keys = tuple(key.strip() for key in (group or "").split(",") if key.strip())
     plan = make_plan(group=keys, **look)
     with session.open_tracker() as tracker:
-        choice = choose(session, tracker, words, refs=refs, experiment=experiment, limit=limit or plan.limit)
+        choice = choose(tracker, words, refs=refs, experiment=experiment, limit=limit or plan.limit)
         picture = make_picture(choice.runs, choice.metrics, plan)
     if as_json:
         session.write_json("plot", picture_record(picture))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
-from .session import Session
 
 if TYPE_CHECKING:
     from ..frame import Frame
@@ -19,25 +18,15 @@ _MOST_RUNS = 50
 _COMPARES = r"(?i)[=<>]|\s(in|is|like|ilike|between)\s|^not\s"
 
 
-def load_selection(
-    session: Session, tracker: Tracker, query: str | None, *, experiment: str | None, removed: bool
-) -> Frame:
+def load_selection(tracker: Tracker, query: str | None, *, experiment: str | None, removed: bool) -> Frame:
     """Return the runs that a query finds, of one experiment or of all, the one that started last first.
 
     Raises InvalidInput for a query that cannot be read or names what no run has, NotFound for an unknown experiment.
     """
-    from ..query import check_keys, filter_frame, parse_query, sort_rows
-
-    parsed = None if query is None else parse_query(query)
-    frame = tracker.load_frame(experiment, removed=removed)
-    mask = frame.visible
-    if parsed is not None and frame.count:
-        check_keys(parsed, frame)
-        mask = filter_frame(parsed, frame, now=session.now)
-    return frame.take(sort_rows(frame, (), mask))
+    return tracker.list_runs(experiment, query=query, removed=removed).frame
 
 
-def find_runs(session: Session, tracker: Tracker, words: Sequence[str], *, experiment: str | None) -> list[StoredRun]:
+def find_runs(tracker: Tracker, words: Sequence[str], *, experiment: str | None) -> list[StoredRun]:
     """Return the runs that words name or find, each once, in order: a word that compares something is a query.
 
     Raises NotFound and Ambiguous for a name, InvalidInput for a query that cannot be read or finds more than 50 runs.
@@ -45,7 +34,7 @@ def find_runs(session: Session, tracker: Tracker, words: Sequence[str], *, exper
     found: dict[str, StoredRun] = {}
     for word in words:
         if is_query(word):
-            frame = load_selection(session, tracker, word, experiment=experiment, removed=False)
+            frame = load_selection(tracker, word, experiment=experiment, removed=False)
             if frame.count > _MOST_RUNS:
                 raise InvalidInput(
                     f"{word!r:.100} finds {frame.count} runs, more than the {_MOST_RUNS} that can stand side by side",

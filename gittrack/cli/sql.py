@@ -91,7 +91,7 @@ def sql(
 
     text = sys.stdin.read() if sql == "-" else sql
     with session.open_tracker() as tracker, Progress(session.terminal, "reading points", things="runs") as progress:
-        frame = load_selection(session, tracker, query, experiment=experiment, removed=removed)
+        frame = load_selection(tracker, query, experiment=experiment, removed=removed)
         tables = RunTables(frame, read_points=partial(read_points, tracker, progress=progress))
         found = query_tables(tables, text)
     _write(session, found, as_csv=as_csv, as_json=as_json, use_pager=not no_pager)
