@@ -88,7 +88,6 @@ def _measure_commands(report: Report, python: str, repository: Path, home: Path,
         "gittrack --help": ["--help"],
         "gittrack ls": ["ls"],
         "gittrack ls QUERY": ["ls", QUERY, "--sort", "-metrics.auc", "-n", "100"],
-        "gittrack ls --all": ["ls", "--all"],
     }
     samples: dict[str, list[float]] = {what: [] for what in commands}
     processor: dict[str, list[float]] = {what: [] for what in commands}

@@ -44,37 +44,24 @@ class GittrackSearch(Search):
         from gittrack.tracker import Tracker
 
         self._tracker: Any = Tracker.open()
-        return self._load_frame().count
-
-    def _load_frame(self) -> Any:
-        return self._tracker.load_frame()
+        return self.refresh()
 
     def find(self) -> int:
-        return self._take(FILTER, "-metrics.auc")
+        return self._count(self._tracker.list_runs(query=FILTER, sort="-metrics.auc", limit=LIMIT).to_arrow())
 
     def list_recent(self) -> int:
-        return self._take("", "")
+        return self._count(self._tracker.list_runs(limit=LIMIT).to_arrow())
 
-    def _take(self, query: str, order: str) -> int:
-        from gittrack import query as language
-
-        frame = self._load_frame()
-        mask = frame.visible
-        if query:
-            parsed = language.parse_query(query)
-            language.check_keys(parsed, frame)
-            mask = language.filter_frame(parsed, frame, now=time.time_ns() // 1000)
-        rows = language.sort_rows(frame, language.parse_sort(order), mask, limit=LIMIT)
-        table = frame.take(rows).to_table()
+    def _count(self, table: Any) -> int:
         assert table.num_columns > 30
         return int(table.num_rows)
 
     def read_frame(self) -> int:
-        return len(self._load_frame().to_table().to_pandas())
+        return len(self._tracker.list_runs().to_pandas())
 
     def refresh(self) -> int:
         """Bring what is known of the runs up to date; return how many there are."""
-        return int(self._load_frame().count)
+        return int(self._tracker.load_frame().count)
 
 
 class InventedSearch(GittrackSearch):
@@ -94,10 +81,28 @@ class InventedSearch(GittrackSearch):
         self._frame = Frame([build_segment(invent(at, min(at + size, count))) for at in range(0, count, size)])
         return self._frame.count
 
-    def _load_frame(self) -> Any:
-        from gittrack.frame import Frame
+    def find(self) -> int:
+        return self._take(FILTER, "-metrics.auc", LIMIT)
 
-        return Frame(self._frame.segments)
+    def list_recent(self) -> int:
+        return self._take("", "", LIMIT)
+
+    def _take(self, query: str, order: str, limit: int) -> int:
+        from gittrack import query as language
+
+        mask = self._frame.visible
+        if query:
+            parsed = language.parse_query(query)
+            language.check_keys(parsed, self._frame)
+            mask = language.filter_frame(parsed, self._frame, now=time.time_ns() // 1000)
+        rows = language.sort_rows(self._frame, language.parse_sort(order), mask, limit=limit)
+        return self._count(self._frame.take(rows).to_table())
+
+    def read_frame(self) -> int:
+        from gittrack import query as language
+
+        rows = language.sort_rows(self._frame, (), self._frame.visible)
+        return len(self._frame.take(rows).to_table().to_pandas())
 
 
 class MlflowSearch(Search):
