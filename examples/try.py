@@ -96,6 +96,7 @@ def main() -> None:
     print("\n# What was kept. Two of the runs had the same params; only the code between them differs.")
     before, after = find_pair()
     run("gittrack", "ls", "-e", "breast_cancer")
+    run("gittrack", "ls", "-e", "breast_cancer", "--group", "model", "--columns", "test_accuracy")
     run("gittrack", "compare", before, after)
     run("gittrack", "diff", before, after)
     run("git", "log", "--oneline", "gittrack/breast_cancer")
