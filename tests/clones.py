@@ -49,12 +49,14 @@ class Clone:
         repository = find_repository(self.directory)
         assert repository is not None
         with Tracker(repository, Settings(), code=repository) as tracker:
+            author = tracker.make_stamp(0).author
+            tracker.make_stamp = lambda now: Stamp(author, self.tick())  # type: ignore[method-assign]
             yield tracker
 
     def link(self, tracker: Tracker, remote: str = "origin", purpose: str = "fetch") -> Link:
         """Return the way to a remote."""
         found = find_remote(remote, read_config(tracker.repository), why="a test")
-        return Link(tracker.history, found, tracker.make_stamp(self.tick()).author, purpose)
+        return Link(tracker.history, found, tracker.make_stamp(0).author, purpose)
 
     def tick(self) -> int:
         """Return a time one second after the last one, in UTC microseconds."""
@@ -113,8 +115,7 @@ class Clone:
         everything = {**parts, f"metrics/{len(parts) + 1:04d}.parquet": encode_part(table)}
         snapshot = replace(snapshot, summary=builder.build())
         staged = stage_snapshot(tracker.store, snapshot, parts=everything, source=source, previous=previous)
-        author = tracker.make_stamp(0).author
-        return append_run(tracker.history, staged, Stamp(author, self.clock)).id
+        return append_run(tracker.history, staged, tracker.make_stamp(0)).id
 
     def edit(self, run_id: str, **changes: Any) -> None:
         """Change what is said about a run."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _STEP = re.compile(
-    r"(?P<remote>remote: )?(?P<what>(?:Enumerat|Count|Compress|Writ|Receiv|Unpack|Resolv|Check|Find)ing [a-z ]{2,30}): +"
+    r"(?P<remote>remote: )?"
+    r"(?P<what>(?:Enumerat|Count|Compress|Writ|Receiv|Unpack|Resolv|Check|Find)ing [a-z ]{2,30}): +"
     r"(?:[0-9]{1,3}% \((?P<done>[0-9]{1,12})/(?P<total>[0-9]{1,12})\)|(?P<count>[0-9]{1,12}))"
     r"(?P<detail>, [0-9.]+ [A-Za-z]+(?: \| [0-9.]+ [A-Za-z]+/s)?)?(?P<end>, done\.)?\s*"
 )
