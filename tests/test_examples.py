@@ -117,7 +117,7 @@ def test_the_try_command_shows_what_was_kept(tmp_path: Path) -> None:
     assert len(gittrack.runs("shell", store=scratch)) == 2
     assert "+    mean, deviation = train.mean(axis=0), train.std(axis=0) + 1e-9" in said.split("$ gittrack diff")[1]
     shown = [line.split()[2] for line in said.splitlines() if line.startswith("$ gittrack ")]
-    assert shown == ["run", "run", "ls", "compare", "diff", "ls"]
+    assert shown == ["run", "run", "ls", "ls", "compare", "diff", "ls"]
     further = run("bash", "-ec", said[said.rindex("  export PATH=") :], at=tmp_path)
     assert "model.joblib" in further
 
