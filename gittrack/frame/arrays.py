@@ -43,10 +43,12 @@ def make_texts(texts: Sequence[str | None]) -> pa.StringArray:
     """Return texts as an array, with a null for each None."""
     import pyarrow as pa
 
-    encoded = [b"" if text is None else encode_text(text) for text in texts]
-    ends = array("i", [0, *accumulate(map(len, encoded))])
-    valid = _make_validity(texts)
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)), valid)
+    plain = [text or "" for text in texts]
+    data = encode_text("".join(plain))
+    # In ASCII a letter is a byte, so that the texts need not be encoded one by one.
+    lengths = map(len, plain) if data.isascii() and sum(map(len, plain)) == len(data) else None
+    ends = array("i", accumulate(lengths or (len(encode_text(text)) for text in plain), initial=0))
+    return pa.StringArray.from_buffers(len(plain), pa.py_buffer(ends), pa.py_buffer(data), _make_validity(texts))
 
 
 def make_numbers(values: Sequence[int | None], type: pa.DataType) -> pa.Array:

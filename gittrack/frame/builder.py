@@ -226,13 +226,13 @@ class SegmentBuilder:
         keys = sorted(self._params)
         columns = [self._params[key] for key in keys]
         self._drop_repeats(self._params)
-        kinds = b"".join(bytes(map(_find_kind, column.values)) for column in columns)
+        kinds = b"".join(bytes(map(_KINDS.__getitem__, map(type, column.values))) for column in columns)
         numbers = make_plain(b"".join(map(_spread_numbers, columns)), pa.float64())
         has_number = kinds.translate(_HAS_NUMBER)
         if 0 in has_number:
             validity = make_mask(has_number).buffers()[1]
             numbers = pa.Array.from_buffers(pa.float64(), len(kinds), [validity, numbers.buffers()[1]])
-        texts = make_texts([text for column in columns for text in map(_find_text, column.values)])
+        texts = make_texts([text for column in columns for text in _spread_texts(column)])
         return _assemble(PARAMS, keys, columns, [make_plain(kinds, pa.uint8()), numbers, texts])
 
     def _build_metrics(self) -> KeyedTable:
@@ -309,10 +309,6 @@ class _Entries:
         self.rows, self.values = array("i", reversed(kept)), list(reversed(kept.values()))
 
 
-def _find_kind(value: Scalar) -> int:
-    return _KINDS[type(value)]
-
-
 def _spread_numbers(column: _Params) -> array[float]:
     """Return a number for each value: itself where it is one, and anything where it is not."""
     try:
@@ -330,8 +326,17 @@ def _find_number(value: Scalar) -> float:
         return math.inf if value > 0 else -math.inf
 
 
+def _spread_texts(column: _Params) -> Sequence[str | None]:
+    """Return what the text column holds: a text, and the digits of a whole number that a float cannot hold."""
+    types = set(map(type, column.values))
+    if types == {str}:
+        return column.values  # type: ignore[return-value]
+    if types <= {float, bool, type(None)}:
+        return [None] * len(column.values)
+    return [_find_text(value) for value in column.values]
+
+
 def _find_text(value: Scalar) -> str | None:
-    """Return what a param's text column holds: a text, and the digits of a whole number that a float cannot hold."""
     if type(value) is str:
         return value
     if type(value) is int and not -_EXACT_INT <= value <= _EXACT_INT:
