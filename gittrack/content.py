@@ -68,6 +68,10 @@ class ContentStore:
         """Keep data, and return its name; raises StoreFailed where it cannot be kept."""
         return self._put([data])
 
+    def put_chunks(self, chunks: Iterable[bytes]) -> Pointer:
+        """Keep the bytes that come in pieces, and return their name; raises StoreFailed where they cannot be kept."""
+        return self._put(chunks)
+
     def find(self, pointer: Pointer) -> Path | None:
         """Return the file that holds the content, or None where none of the right size is here."""
         path = self._path(pointer)

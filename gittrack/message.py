@@ -93,10 +93,14 @@ def write_merge_message(slug: str) -> str:
     return _write(f"merge two lines of {slug}", [("Experiment", slug), ("Format", str(FORMAT_VERSION))])
 
 
-def write_epoch_message(slug: str, number: int, *, dropped: int) -> str:
-    """Return the message of an epoch's first commit, which carries no record; `dropped` counts the runs it lists."""
+def write_epoch_message(slug: str, number: int, *, dropped: int, redacted: str = "") -> str:
+    """Return the message of an epoch's first commit, which carries no record.
+
+    `dropped` counts the runs it lists; `redacted` is a digest of what is redacted in those that are left of them.
+    """
     subject = f"epoch {number} of {slug}: {dropped} run{'' if dropped == 1 else 's'} deleted or redacted so far"
-    return _write(subject, [("Epoch", str(number)), ("Experiment", slug), ("Format", str(FORMAT_VERSION))])
+    trailers = [("Epoch", str(number)), ("Experiment", slug), ("Redacted", redacted), ("Format", str(FORMAT_VERSION))]
+    return _write(subject, [(key, value) for key, value in trailers if value])
 
 
 def parse_epoch(message: str, *, where: str) -> EpochTrailers | None:

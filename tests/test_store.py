@@ -122,6 +122,25 @@ def test_what_is_written_is_what_git_reads(store: Store, directory: Path) -> Non
     assert {path: store.get_blob(entry.id) for path, entry in store.list_files(tree)} == files
 
 
+@pytest.mark.parametrize("count", [0, 3, 700])
+def test_a_chain_of_commits_is_what_single_commits_are(store: Store, directory: Path, count: int) -> None:
+    root = write(store, "root")
+    tree = store.get_commit(root).tree
+    blob = store.write_blob(b"a blob")
+    assert git(directory, "cat-file", "blob", blob) == "a blob"
+    links = [(tree, ADA, 1_700_000_000 + number, f"run {number}\n\nRun: x\n") for number in range(count)]
+    tip = store.write_chain(links, parent=root)
+    store.sync()
+    expected = root
+    for _, author, time_, message in links:
+        expected = store.write_commit(tree=tree, parents=(expected,), author=author, time=time_, message=message)
+    assert tip == expected
+    assert store.move_ref(REF, old=None, new=tip, message="gittrack: record")
+    assert git(directory, "rev-list", "--count", REF) == str(count + 1)
+    assert [commit.time for commit in store.walk((tip,))][:count] == [time_ for _, _, time_, _ in reversed(links)]
+    check_with_git(directory)
+
+
 def test_equal_input_gives_equal_ids_and_no_second_file(store: Store, directory: Path) -> None:
     first = write(store)
     path = loose_path(directory / ".git" / "objects", first)

@@ -16,7 +16,7 @@ from .part import (
     encode_parts,
 )
 from .summary import SummaryBuilder, summarize
-from .table import Columns, build_table, merge_tables, select_series, table_schema, union_tables
+from .table import Columns, build_table, drop_metrics, merge_tables, select_series, table_schema, union_tables
 
 __all__ = [
     "MAX_PART_METRICS",
@@ -27,6 +27,7 @@ __all__ = [
     "SummaryBuilder",
     "build_table",
     "decode_part",
+    "drop_metrics",
     "encode_part",
     "encode_parts",
     "merge_tables",

@@ -10,7 +10,7 @@ Knows nothing of files and formats.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, pairwise
@@ -107,6 +107,13 @@ def union_tables(first: pa.Table, second: pa.Table) -> pa.Table:
     if not pc.any(repeats).as_py():
         return merged
     return merged.filter(pa.concat_arrays([pa.array([True]), pc.invert(repeats)])).combine_chunks()
+
+
+def drop_metrics(table: pa.Table, names: Container[str]) -> pa.Table:
+    """Return a table without the points of some metrics."""
+    return merge_tables(
+        [table.slice(start, length) for name, start, length in find_segments(table) if name not in names]
+    )
 
 
 def select_series(table: pa.Table, metric: str) -> pa.Table:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import Corrupt, StoreFailed
-from ..git import find_git
+from ..git import Git, find_git
 from ..repository import Ident, Repository, read_identity
 from .disk import parse_sharing, sync_directory, sync_file
 from .encoding import Kind
 from .loose import LooseWriter, list_loose, loose_path, read_loose
+from .new_pack import MANY, write_pack
 from .objects import NewObject, Store, check_ref
 from .packs import PackDirectory
 from .refs import FileRefs
@@ -153,6 +154,14 @@ class DulwichStore(Store):
             except OSError as error:
                 raise StoreFailed(f"{directory} cannot be written to: {error.strerror or error}") from error
             self._unsynced_directories.update(writer.changed)
+
+    def _write_many(self, objects: Collection[NewObject]) -> None:
+        if len(objects) < MANY or find_git() is None:
+            self._write_objects(objects)
+            return
+        write_pack(Git(self.repository.directory), objects, self.repository.object_format)
+        with self._turns:
+            self._unsynced_directories.add(self.repository.objects_directory / "pack")
 
     def _keep(self, path: Path, new: NewObject) -> bool:
         """Take an object that is there already as it is, if it is whole, and tell whether it was taken.

@@ -6,14 +6,12 @@ Objects are read from a `git cat-file --batch` that stays open, and written as o
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import re
 import threading
 import time
-import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..errors import Corrupt, StoreFailed
 from ..git import DURABLE, Git, GitFailed, Stream, clean_text
@@ -21,15 +19,14 @@ from ..repository import Repository
 from .disk import sync_directory, sync_file
 from .encoding import Kind
 from .loose import loose_path
+from .new_pack import MANY, format_pack, write_pack
 from .objects import NewObject, Store, check_ref
 
 # Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
 _chance = random.SystemRandom()
 
-_KIND_NUMBERS: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 _LONGEST_WAIT = 10.0
 _LONGEST_PAUSE = 0.05
-_COMPRESSION_LEVEL = 1
 
 
 class GitStore(Store):
@@ -158,10 +155,17 @@ class GitStore(Store):
     def _write_objects(self, objects: Iterable[NewObject]) -> None:
         found = {new.id: new for new in objects}
         self._git.run(
-            *DURABLE, "unpack-objects", "-q", input=_format_pack(found.values(), self.repository.object_format)
+            *DURABLE, "unpack-objects", "-q", input=format_pack(found.values(), self.repository.object_format)
         )
         with self._turns:
             self._unsynced.update(found)
+
+    def _write_many(self, objects: Collection[NewObject]) -> None:
+        if len(objects) < MANY:
+            self._write_objects(objects)
+            return
+        write_pack(self._git, objects, self.repository.object_format)
+        sync_directory(self.repository.objects_directory / "pack")
 
     def _open(self, mode: str) -> Stream:
         return self._git.stream("--no-replace-objects", "cat-file", mode)
@@ -199,22 +203,6 @@ class GitStore(Store):
             reason = error.stderr or error.message
         self.close()
         return Corrupt(reason)
-
-
-def _format_pack(objects: Iterable[NewObject], object_format: str) -> bytes:
-    """Return these objects as a pack without deltas, as gitformat-pack(5) has it."""
-    entries = []
-    for new in objects:
-        size = len(new.data)
-        head = bytearray([_KIND_NUMBERS[new.kind] << 4 | size & 15])
-        size >>= 4
-        while size:
-            head[-1] |= 0x80
-            head.append(size & 0x7F)
-            size >>= 7
-        entries.append(bytes(head) + zlib.compress(new.data, _COMPRESSION_LEVEL))
-    pack = b"PACK" + (2).to_bytes(4, "big") + len(entries).to_bytes(4, "big") + b"".join(entries)
-    return pack + hashlib.new(object_format, pack, usedforsecurity=False).digest()
 
 
 def _parents(ref: str) -> list[str]:

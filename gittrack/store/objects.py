@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -112,6 +112,10 @@ class Store(ABC):
     @abstractmethod
     def _write_objects(self, objects: Iterable[NewObject]) -> None:
         """Write objects, each before those that name it; what is there already is left, but synced by `sync`."""
+
+    def _write_many(self, objects: Collection[NewObject]) -> None:
+        """Do as `_write_objects` does, in the way that suits a great number of them."""
+        self._write_objects(objects)
 
     def lock(self) -> StoreLock:
         """Return the lock to hold, as a context manager, while a branch is read, extended and moved."""
@@ -225,6 +229,13 @@ class Store(ABC):
         objects.append(NewObject(kind, data, id))
         return id
 
+    def write_blob(self, data: bytes) -> str:
+        """Write a file's content and return its id."""
+        objects: list[NewObject] = []
+        id = self._add(objects, "blob", data)
+        self._write_objects(objects)
+        return id
+
     def write_commit(self, *, tree: str, parents: Iterable[str], author: Ident, time: int, message: str) -> str:
         """Write a commit and return its id; `time` is in UTC seconds since 1970. Equal arguments give an equal id."""
         ids = [self._check_id(id) for id in (tree, *parents)]
@@ -233,6 +244,20 @@ class Store(ABC):
         id = self._add(objects, "commit", data)
         self._write_objects(objects)
         return id
+
+    def write_chain(self, commits: Iterable[tuple[str, Ident, int, str]], *, parent: str) -> str:
+        """Write commits, each on top of the one before, and return the id of the last: parent's, where there are none.
+
+        A commit is a tree, an author, a time in UTC seconds and a message.
+        """
+        objects: list[NewObject] = []
+        tip = self._check_id(parent)
+        for tree, author, time, message in commits:
+            data = format_commit(tree=self._check_id(tree), parents=(tip,), author=author, time=time, message=message)
+            tip = self._add(objects, "commit", data)
+        if objects:
+            self._write_many(objects)
+        return tip
 
     def _get_object(self, id: str, kind: Kind, *, limit: int | None) -> bytes:
         try:

@@ -1,0 +1,26 @@
+"""Epochs: how runs are deleted for good from a history that otherwise only grows, and how other clones follow.
+
+`line` reads what a branch holds, `plan` decides (pure) which records stay and on what they are written again, `rewrite`
+writes that. Knows nothing of who asks, of remotes and of content. FORMAT.md, section 11.2.
+"""
+
+from __future__ import annotations
+
+from .line import Line, Record, has_epoch, read_line
+from .plan import Plan, Replay, begin_epoch, follow
+from .rewrite import JoinedEpochs, join_epochs, rewrite_branch, write_plan
+
+__all__ = [
+    "JoinedEpochs",
+    "Line",
+    "Plan",
+    "Record",
+    "Replay",
+    "begin_epoch",
+    "follow",
+    "has_epoch",
+    "join_epochs",
+    "read_line",
+    "rewrite_branch",
+    "write_plan",
+]
