@@ -138,8 +138,9 @@ def keep_outputs(content: ContentStore, directory: Path, draft: Draft, *, log: E
     for path, name in draft.outputs.items():
         file = directory / name
         if path not in draft.artifacts and file.is_file():
-            event = artifact_event(path, content.put_file(file))
-            log.append(event)
+            with content.hold():
+                event = artifact_event(path, content.put_file(file))
+                log.append(event)
             draft.apply(event)
 
 

@@ -7,6 +7,7 @@ runs, trees and remotes.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -15,7 +16,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,10 @@ from .store.disk import make_directories, sync_directory
 _CHUNK = 1 << 20
 _TEMPORARY_PREFIX = "gittrack-"
 _STALE_AGE = 24 * 3600.0
+_LONGEST_WAIT = 60.0
+_LOCK = "gittrack-lock"
+_ASIDE = "gittrack-condemned"
+_OID = "[0-9a-f]{64}"
 _EMPTY = Pointer(hashlib.sha256(usedforsecurity=False).hexdigest(), 0)
 
 
@@ -83,6 +88,9 @@ class ContentStore:
             with suppress(StoreFailed):
                 self.put_bytes(b"")
                 return path
+        with suppress(OSError):  # a process may have died while it was about to delete it
+            if os.stat(self._path_aside(pointer.oid)).st_size == pointer.size and self.bring_back(pointer.oid):
+                return path
         return None
 
     def open(self, pointer: Pointer) -> BinaryIO:
@@ -107,6 +115,100 @@ class ContentStore:
                 size += len(chunk)
         if (digest.hexdigest(), size) != (pointer.oid, pointer.size):
             raise Corrupt(f"the content {pointer.oid} is damaged", hint=f"rm {self._path(pointer)} && gittrack pull")
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep content from being deleted, from before it is put until what needs it is on record.
+
+        Where the file system has no locks nothing is ever deleted, and this does nothing. Raises StoreFailed where
+        somebody has been deleting for a minute.
+        """
+        with self._flock(fcntl.LOCK_SH, patience=_LONGEST_WAIT) as held:
+            if held is False:
+                raise StoreFailed(f"content in {self.directory} has been being deleted for {_LONGEST_WAIT:g} s")
+            yield
+
+    @contextmanager
+    def hold_alone(self, *, patience: float) -> Iterator[bool]:
+        """Keep others from putting content that nobody refers to yet; tell whether nobody does within some seconds."""
+        with self._flock(fcntl.LOCK_EX, patience=patience) as held:
+            yield held is True
+
+    def find_stamp(self, oid: str) -> tuple[int, int] | None:
+        """Return what tells whether content was put again: its file's inode and time in ns; None where there is none."""
+        try:
+            found = os.stat(self._path(Pointer(oid, 0)))
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def set_aside(self, oid: str, stamp: tuple[int, int]) -> bool:
+        """Move content to where nobody looks for it, if it is as stamped; tell whether it is there.
+
+        To be called while it is held alone. Whoever misses it finds it again, until `delete_aside`.
+        """
+        aside = self._path_aside(oid)
+        make_directories(aside.parent)
+        try:
+            os.rename(self._path(Pointer(oid, 0)), aside)
+        except FileNotFoundError:
+            return False
+        found = os.stat(aside)
+        if (found.st_ino, found.st_mtime_ns) == stamp:
+            return True
+        self.bring_back(oid)
+        return False
+
+    def bring_back(self, oid: str) -> bool:
+        """Undo `set_aside`, if it was done; tell whether the content is there again; on disk when it is."""
+        aside, path = self._path_aside(oid), self._path(Pointer(oid, 0))
+        with suppress(FileNotFoundError):
+            if path.exists():
+                aside.unlink()
+            else:
+                make_directories(path.parent)
+                os.rename(aside, path)
+                sync_directory(path.parent)
+        return path.exists()
+
+    def delete_aside(self, oid: str) -> bool:
+        """Delete content that was set aside, and tell whether it was still there."""
+        try:
+            self._path_aside(oid).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list_aside(self) -> list[str]:
+        """Return the names of the content that is set aside: where nobody is deleting, a process died over it."""
+        try:
+            names = os.listdir(self.directory / _ASIDE)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if re.fullmatch(_OID, name))
+
+    @contextmanager
+    def _flock(self, operation: int, *, patience: float) -> Iterator[bool | None]:
+        """Hold the lock on the content; tell whether it could be had in so many seconds, None where there are none."""
+        path = self.directory / _LOCK
+        try:
+            make_directories(self.directory)
+            try:
+                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except PermissionError:  # somebody else's, and enough to lock it
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreFailed(f"content cannot be kept in {self.directory}: {error.strerror or error}") from error
+        try:
+            held: bool | None = None
+            with suppress(OSError):
+                held = _wait_for_flock(file, operation, patience)
+            yield held
+        finally:
+            # Not just closed: a child forked meanwhile has a copy of the descriptor, and would hold on to the lock.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
 
     def make_temporary(self) -> Path:
         """Return a name in the temporary directory, which exists then, that nobody else uses; raises StoreFailed."""
@@ -135,8 +237,11 @@ class ContentStore:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
+    def _path_aside(self, oid: str) -> Path:
+        return self.directory / _ASIDE / self._path(Pointer(oid, 0)).name
+
     def _path(self, pointer: Pointer) -> Path:
-        if re.fullmatch("[0-9a-f]{64}", pointer.oid) is None:
+        if re.fullmatch(_OID, pointer.oid) is None:
             raise InvalidInput(f"not the name of a content, 64 hex digits: {pointer.oid[:80]!r}")
         return self.directory / "objects" / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
 
@@ -147,6 +252,22 @@ def find_content_directory(repository: Repository) -> Path:
     Asks for the Git configuration, as `read_config` does.
     """
     return repository.common_directory / (read_config(repository).find("lfs.storage") or "lfs")
+
+
+def _wait_for_flock(file: int, operation: int, patience: float) -> bool:
+    """Lock an open file, and tell whether it could be had; raises OSError where the file system has no such locks."""
+    deadline, pause = time.monotonic() + patience, 0.001
+    while True:
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
+                raise
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
 
 
 def _open_regular(path: Path) -> BinaryIO:

@@ -122,6 +122,15 @@ class History:
         visible = (entry for entry in found if not dropped.holds(run_id, entry.commit.tree))
         return sorted(visible, key=lambda entry: entry.order, reverse=True)
 
+    def list_revisions(self, slug: str) -> dict[str, list[Revision]]:
+        """Return every visible revision of every run of an experiment, by run id, in any order."""
+        found: dict[str, list[Revision]] = {}
+        dropped = self.get_branch(slug).dropped
+        for entry in self._records(self.find_tips().get(slug, ())):
+            if isinstance(entry, Revision) and not dropped.holds(entry.trailers.run_id, entry.commit.tree):
+                found.setdefault(entry.trailers.run_id, []).append(entry)
+        return found
+
     def find_commit(self, slug: str, run_id: str, *, revision: int, tree: str) -> Commit | None:
         """Return the commit on the local branch that holds exactly this snapshot of a run, if there is one."""
         tip = self.store.find_ref(layout.branch_ref(slug, self.namespace))
@@ -161,6 +170,12 @@ class History:
         """Return the pointer of one artifact of a run, or None where it has no artifact of that path."""
         entry = self.store.find_entry(commit.tree, layout.artifact_tree_path(path))
         return None if entry is None else decode_pointer(self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE))
+
+    def list_pointers(self, commit: Commit) -> dict[str, Pointer]:
+        """Return the pointers of a run's artifacts, by path; raises Corrupt where one is damaged."""
+        entry = self.store.find_entry(commit.tree, layout.ARTIFACTS_DIRECTORY)
+        files = () if entry is None else self._list_files(entry)
+        return {path: decode_pointer(self.store.get_blob(file.id, limit=MAX_POINTER_SIZE)) for path, file in files}
 
     def _list_files(self, root: TreeEntry) -> Iterator[tuple[str, TreeEntry]]:
         pending = [(root, "", 0)]
