@@ -135,7 +135,7 @@ class ContentStore:
             yield held is True
 
     def find_stamp(self, oid: str) -> tuple[int, int] | None:
-        """Return what tells whether content was put again: its file's inode and time in ns; None where there is none."""
+        """Return what changes when content is put again: its file's inode and time in ns; None where there is none."""
         try:
             found = os.stat(self._path(Pointer(oid, 0)))
         except OSError:

@@ -361,7 +361,8 @@ class ActiveRun:
         with self._guard(f"artifact {path}"):
             journal = self._journal
             if journal is not None:
-                self._add_artifact(journal, path, journal.content.put_file(file))
+                with journal.content.hold():
+                    self._add_artifact(journal, path, journal.content.put_file(file))
 
     def _keep_bytes(self, data: bytes, path: str) -> None:
         path = layout.check_artifact_path(path)
@@ -369,7 +370,8 @@ class ActiveRun:
         with self._guard(f"artifact {path}"):
             journal = self._journal
             if journal is not None:
-                self._add_artifact(journal, path, journal.content.put_bytes(data))
+                with journal.content.hold():
+                    self._add_artifact(journal, path, journal.content.put_bytes(data))
 
     @staticmethod
     def _add_artifact(journal: JournalWriter, path: str, pointer: Pointer) -> None:
