@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from .errors import GittrackError, Unsupported
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS = 100
 
+# So many rows are read off the frame at once, and so many times that are kept.
+_BLOCK = 64
+_MOST_BLOCKS = 32
+
 
 class RunTable(Sequence[StoredRun]):
     """Several runs, newest first, as a sequence, an Arrow table, or a pandas or Polars frame.
 
-    It stands for the runs as they were when it was made. A run is read from the store when it is asked for. One that
-    can no longer be read raises Corrupt (or NotFound) then, but iteration passes it over.
+    It stands for the runs as they were when it was made. What a list of runs shows is at hand without reading them; the
+    rest of a run is read from the store when it is asked for, which raises Corrupt or NotFound where it is damaged or
+    gone by then. Iteration passes over a run of which nothing at all can be read.
     """
 
     def __init__(
@@ -34,7 +40,7 @@ class RunTable(Sequence[StoredRun]):
         self._frame = frame if frame.count == frame.height else frame.take(frame.rows)
         self._load = load
         self._report = report
-        self._runs: dict[int, StoredRun] = {}
+        self._blocks: dict[int, list[StoredRun | None]] = {}
 
     @property
     def frame(self) -> Frame:
@@ -49,10 +55,36 @@ class RunTable(Sequence[StoredRun]):
         if isinstance(index, slice):
             return self._slice(index)
         row = range(len(self))[index]
-        found = self._runs.get(row)
+        number, place = divmod(row, _BLOCK)
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._read_block(number)
+        found = block[place]
         if found is None:
-            found = self._runs[row] = self._load(self._frame, row)
+            found = block[place] = self._load(self._frame, row)
         return found
+
+    def _read_block(self, number: int) -> list[StoredRun | None]:
+        """Return some neighbouring runs, None for those that have to be read whole."""
+        from .facts import read_facts
+
+        start = number * _BLOCK
+        stop = min(start + _BLOCK, len(self))
+        commits, lives = (
+            self._frame.get_attribute(name).slice(start, stop - start).to_pylist() for name in ("commit", "live")
+        )
+        block: list[StoredRun | None] = [
+            None
+            if facts is None or live or commit is None
+            else StoredRun.of_facts(facts, commit=commit, load=partial(self._load, self._frame, start + place))
+            for place, (facts, commit, live) in enumerate(
+                zip(read_facts(self._frame, start, stop), commits, lives, strict=True)
+            )
+        ]
+        while len(self._blocks) >= _MOST_BLOCKS:
+            del self._blocks[next(iter(self._blocks))]
+        self._blocks[number] = block
+        return block
 
     def __len__(self) -> int:
         return self._frame.height
@@ -106,9 +138,7 @@ class RunTable(Sequence[StoredRun]):
 
         chosen = range(len(self))[index]
         rows = make_plain(array("q", chosen), pa.int64())
-        part = RunTable(self._frame.take(rows), self._load, report=self._report)
-        part._runs = {place: self._runs[row] for place, row in enumerate(chosen) if row in self._runs}
-        return part
+        return RunTable(self._frame.take(rows), self._load, report=self._report)
 
     def _repr_html_(self) -> str:
         shown = self[:_SHOWN_ROWS]

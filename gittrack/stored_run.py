@@ -6,13 +6,14 @@ Points and contents are read when asked for. Knows nothing of how a run is found
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from .canonical import format_time, spell_float
 from .errors import NotFound
+from .facts import RunFacts, make_facts
 from .model import Failure, Input, MetricSummary, Pointer, Run, Scalar, Snapshot, SourceLink, Status
 from .snapshot import run_record, summary_record
 
@@ -38,45 +39,72 @@ class StoredRun:
     """
 
     def __init__(self, snapshot: Snapshot, reader: RunReader, *, commit: str | None, live: bool = False) -> None:
-        self.snapshot = snapshot
         self.commit = commit
         self.live = live
-        self._reader = reader
+        self._facts = make_facts(snapshot.run, snapshot.params, snapshot.summary)
+        self._whole: tuple[Snapshot, RunReader] | None = (snapshot, reader)
+        self._load: Callable[[], StoredRun] | None = None
+
+    @classmethod
+    def of_facts(cls, facts: RunFacts, *, commit: str, load: Callable[[], StoredRun]) -> StoredRun:
+        """Return the run of which these facts are known; `load` is called for whatever else it is asked."""
+        run = cls.__new__(cls)
+        run.commit, run.live, run._facts, run._whole, run._load = commit, False, facts, None, load
+        return run
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All that is known of the run but its points and contents.
+
+        Raises Corrupt or NotFound where that cannot be read, as does everything below that says more of a run than a
+        list of runs shows.
+        """
+        return self._get_whole()[0]
+
+    @property
+    def _reader(self) -> RunReader:
+        return self._get_whole()[1]
+
+    def _get_whole(self) -> tuple[Snapshot, RunReader]:
+        if self._whole is None:
+            assert self._load is not None
+            self._whole = self._load()._get_whole()
+        return self._whole
 
     @property
     def id(self) -> str:
         """The run's 32 hex digits."""
-        return self.snapshot.run.id
+        return self._facts.id
 
     @property
     def name(self) -> str:
         """The run's human name, such as `brave-otter-41`."""
-        return self.snapshot.run.name
+        return self._facts.name
 
     @property
     def experiment(self) -> str:
         """The slug of the run's experiment."""
-        return self.snapshot.run.experiment
+        return self._facts.experiment
 
     @property
     def revision(self) -> int:
         """Which snapshot of the run this is, counted from 1."""
-        return self.snapshot.run.revision
+        return self._facts.revision
 
     @property
     def status(self) -> Status:
         """RUNNING, FINISHED, FAILED or KILLED."""
-        return self.snapshot.run.status
+        return self._facts.status
 
     @property
     def started(self) -> int:
         """When the run began, in UTC microseconds."""
-        return self.snapshot.run.started
+        return self._facts.started
 
     @property
     def ended(self) -> int | None:
         """When the run ended, in UTC microseconds; None while it runs."""
-        return self.snapshot.run.ended
+        return self._facts.ended
 
     @property
     def duration(self) -> int | None:
@@ -86,32 +114,32 @@ class StoredRun:
     @property
     def params(self) -> Mapping[str, Scalar]:
         """The run's inputs, typed."""
-        return self.snapshot.params
+        return self._facts.params
 
     @property
     def summary(self) -> Mapping[str, MetricSummary]:
         """Per metric: count, first, last, min, max, mean, and the steps of first, last, min and max."""
-        return self.snapshot.summary
+        return self._facts.summary
 
     @property
     def metrics(self) -> dict[str, float]:
         """The last value of each metric."""
-        return {metric: summary.last for metric, summary in self.snapshot.summary.items()}
+        return {metric: summary.last for metric, summary in self.summary.items()}
 
     @property
     def tags(self) -> Mapping[str, str]:
         """The run's tags."""
-        return self.snapshot.run.tags
+        return self._facts.tags
 
     @property
     def note(self) -> str:
         """The run's note, as written."""
-        return self.snapshot.run.note
+        return self._facts.note
 
     @property
     def parent(self) -> str | None:
         """The id of the run this one is nested under, if any."""
-        return self.snapshot.run.parent
+        return self._facts.parent
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -141,7 +169,7 @@ class StoredRun:
     @property
     def removed(self) -> int | None:
         """When the run was marked removed, in UTC microseconds, or None."""
-        return self.snapshot.run.removed
+        return self._facts.removed
 
     def with_run(self, run: Run) -> StoredRun:
         """Return the same run with other facts, such as an edit that waits in its journal."""

@@ -31,7 +31,7 @@ FAN = 4
 _MOST_MERGED_ROWS = 65_536
 _MOST_MERGED_BYTES = 384 << 20
 
-# Files that the manifest does not name are left alone for so many seconds: somebody may be about to name or map them.
+# Files that no manifest is known to have named are left alone for so many seconds: somebody may be about to name them.
 _SWEEP_AGE = 3600.0
 _ATTEMPTS = 4
 
@@ -50,6 +50,7 @@ class Shelf:
         self._note = note
         self._state: State | None = None
         self._seen: tuple[int, ...] | None = None
+        self._named: set[str] = set()
         self._noted = False
 
     @property
@@ -120,6 +121,7 @@ class Shelf:
                 self._say_damaged(error)
             else:
                 self._seen = seen
+                self._named = _list_files(state)
                 return state
             self._seen = seen
             return None
@@ -188,7 +190,7 @@ class Shelf:
             file.abandon()
             raise
         self._seen = self._look()
-        self._sweep(present, {piece.file.name for piece in pieces if piece.file is not None})
+        self._sweep(present, _list_files(state))
         return state
 
     def _write(self, piece: Piece, present: set[str]) -> Piece:
@@ -212,17 +214,23 @@ class Shelf:
         return kept
 
     def _sweep(self, present: set[str], named: set[str]) -> None:
-        """Delete the files that no manifest names any more, once they are old."""
+        """Delete the files that the manifest does not name: at once those it named until now, others when they are old.
+
+        Who has mapped one keeps it; who has only read the former manifest will find the new one.
+        """
         now = time.time()
         for name in present - named:
-            if not name.endswith((SUFFIX, TEMPORARY)):
-                continue
             path = self._directory / name
-            try:
-                if now - os.stat(path).st_mtime > _SWEEP_AGE:
-                    os.unlink(path)
-            except OSError:
-                continue
+            with suppress(OSError):
+                if name in self._named or (
+                    name.endswith((SUFFIX, TEMPORARY)) and now - path.stat().st_mtime > _SWEEP_AGE
+                ):
+                    path.unlink()
+        self._named = named
+
+
+def _list_files(state: State) -> set[str]:
+    return {piece.file.name for piece in state.pieces if piece.file is not None}
 
 
 def _leave(piece: Piece) -> Piece:
