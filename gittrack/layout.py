@@ -239,6 +239,11 @@ def journal_directory(common_directory: Path, run_id: str) -> Path:
     return journals_directory(common_directory) / run_id
 
 
+def push_directory(common_directory: Path) -> Path:
+    """Return the directory that says what is to be pushed in the background, and what became of it."""
+    return gittrack_directory(common_directory) / "push"
+
+
 def lock_path(common_directory: Path) -> Path:
     """Return the file whose lock is held while a branch of the store is moved."""
     return gittrack_directory(common_directory) / "lock"

@@ -47,7 +47,7 @@ class Place:
         """
         from .tracker import Tracker
 
-        key = (self.repository.common_directory, self.settings.namespace, self.code, self.identity)
+        key = (self.repository.common_directory, self.settings, self.code, self.identity)
         with _tracker_lock:
             tracker = _trackers.get(key)
             if tracker is None:

@@ -317,6 +317,7 @@ class ActiveRun:
                             self._commit_with(tracker)
                         checkpoint.release_source(tracker.history, journal.draft)
                         journal.delete()
+                    tracker.push_later(self.experiment)
                     tracker.pack()
             ended = journal.refresh().ended
         finally:

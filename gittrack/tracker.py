@@ -363,6 +363,14 @@ class Tracker:
         )
         append_run(self.history, staged, self.make_stamp(now))
 
+    def push_later(self, experiment: str) -> None:
+        """Let an experiment be pushed in the background, if that is set; takes milliseconds and never fails."""
+        if self.settings.auto_push:
+            from .sync.errand import request_push
+
+            directory = (self.code or self.repository).directory
+            request_push(self.repository, experiment, directory=directory, remote=self.settings.remote)
+
     def pack(self) -> None:
         """Let git pack the store's loose objects in the background, if by the user's own settings there are too many.
 

@@ -93,6 +93,19 @@ number changes when a shape does; fields may be added at any time.
   sql               "rows": [{{COLUMN: VALUE}}…]
   init              "settings": {{NAME: {{"value", "from"}}}}
   version           "versions": {{NAME: VERSION}}
+  status            "status": {{"remote", "why", "experiments": [{{"experiment",
+                    "runs", "local", "remote", "ahead", "behind"}}…], "live",
+                    "content": {{"artifacts", "bytes"}}, "background"}}; "ahead"
+                    and "behind" are lists of run ids
+  push              "pushed": [{{"experiment", "result", "runs", "merged",
+                    "rounds", "reason"}}…], "remote": NAME; "result" is one of
+                    pushed, current, deleted, refused
+  fetch, pull       "fetched" or "pulled": [{{"experiment", "change", "tip",
+                    "runs", "refused"}}…], "remote": NAME; "change" is one of
+                    same, new, forward, rewritten, deleted
+  remote            "remotes": [{{"name", "url", "push_url", "used", "why",
+                    "shared"}}…]
+  clone             "cloned": as "fetched", "directory": PATH, "partial"
 
   RUN   {{"id", "name", "experiment", "revision", "status", "started", "ended",
         "duration", "params", "summary", "tags", "note", "command", "source",

@@ -53,6 +53,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "rm": Entry("rm:rm", "Mark runs removed; nothing is deleted."),
         "restore": Entry("rm:restore", "Bring removed runs back."),
     },
+    "Share": {
+        "status": Entry("status:status", "Say what is not pushed or pulled yet, and what is being recorded."),
+        "push": Entry("push:push", "Share your runs with everybody who can read the remote."),
+        "pull": Entry("fetch:pull", "Get the runs that others have pushed, and join them with yours."),
+        "fetch": Entry("fetch:fetch", "Get the runs that others have pushed."),
+        "remote": Entry("remote:remote", "Say which remote runs are shared through, and why."),
+        "clone": Entry("clone:clone", "Get the experiments of a repository, and nothing else of it."),
+    },
     "Set up": {
         "init": Entry("init:init", "Write settings for this repository; never needed."),
         "recover": Entry("recover:recover", "Keep the runs of processes that died; normally automatic."),
@@ -73,7 +81,6 @@ class Root(CommandGroup):
         "list": "ls",
         "runs": "ls",
         "ps": "ls",
-        "status": "ls",
         "history": "log",
         "view": "show",
         "cat": "show",

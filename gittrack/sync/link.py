@@ -7,12 +7,45 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .. import layout
-from ..git import Git
+from ..git import Git, GitFailed
 from ..history import History
-from ..repository import Ident, Repository
+from ..repository import Ident, Repository, read_config
+from ..settings import Settings
 from ..store import Store
-from ..transport import Remote, Report, Wire, ignore
+from ..transport import Remote, Report, Wire, choose_remote, find_remote, ignore
 from .graph import Graph
+
+
+def connect(
+    history: History,
+    settings: Settings,
+    *,
+    author: Ident,
+    remote: str | None = None,
+    purpose: str = "fetch",
+    interactive: bool = False,
+    report: Report = ignore,
+) -> Link:
+    """Return the way to a remote: to the one of that name, else to the one that runs are shared through.
+
+    Raises NotFound where there is none, InvalidInput for an address in place of a name.
+    """
+    repository = history.store.repository
+    config = read_config(repository)
+    if remote is not None:
+        found = find_remote(remote, config, why="it was named")
+    else:
+        origin = settings.origin.get("remote", "the settings")
+        found = choose_remote(config, setting=settings.remote, origin=origin, branch=find_head_branch(repository))
+    return Link(history, found, author, purpose, interactive, report)
+
+
+def find_head_branch(repository: Repository) -> str | None:
+    """Return the name of the branch that HEAD is on, or None where it is on none."""
+    try:
+        return Git(repository.directory).run("symbolic-ref", "--quiet", "--short", "HEAD").decode("utf-8").strip()
+    except (GitFailed, UnicodeDecodeError):
+        return None
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def _hint(reason: Reason, remote: str, purpose: str, *, writing: bool) -> str:
     if reason in ("unreachable", "busy", "interrupted"):
         return f"{again}  # nothing is lost, and it is safe to repeat"
     if reason == "missing":
-        return f"git remote set-url {remote} URL"
+        return "gittrack clone URL" if purpose == "clone" else f"git remote set-url {remote} URL"
     if reason == "disk-full":
         return f"{again}  # once there is room; nothing is lost here"
     if reason in ("read-only", "refused"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..git import DURABLE, Ended, Git
+from ..git import DURABLE, Ended, Git, clean_text
 from .failure import TransportFailed, explain
 from .progress import Report, find_step, ignore
 from .remote import Remote
@@ -60,4 +60,5 @@ class Wire:
 
     def explain(self, said: str, *, writing: bool = False) -> TransportFailed:
         """Return the error for what git said when it failed; `writing` where it was to push."""
-        return explain(said, remote=self.remote.name, purpose=self.purpose, writing=writing)
+        name = clean_text(self.remote.name.encode())  # of a clone it is the address
+        return explain(said, remote=name, purpose=self.purpose, writing=writing)

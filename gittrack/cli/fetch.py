@@ -1,0 +1,108 @@
+"""The `fetch` and `pull` commands: bring the runs of others here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from .amounts import count
+from .command import Command, json_option, pass_session
+from .session import Session
+from .text import clean
+from .transfer import NAMES, open_link
+
+if TYPE_CHECKING:
+    from ..sync.fetching import Fetched
+    from .terminal import Terminal
+
+
+def describe_fetched(branch: Fetched, remote: str) -> str:
+    """Return what a fetch found of one experiment, in a line."""
+    runs = count(branch.runs, "run")
+    if branch.change == "new":
+        return f"{branch.slug}: new here, with {runs}"
+    if branch.change == "rewritten":
+        return (
+            f"{branch.slug}: its branch was rewritten on {remote}; what is no longer there is kept here, "
+            "and the next push brings it back"
+        )
+    if branch.change == "deleted":
+        return f"{branch.slug}: its branch was deleted on {remote}; its runs are kept here"
+    return f"{branch.slug}: {runs} new or changed"
+
+
+def tell_fetched(
+    terminal: Terminal, branches: Sequence[Fetched], *, remote: str, merged: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Say what came from a remote, and what of it is kept out."""
+    for branch in branches:
+        if branch.change in ("rewritten", "deleted"):
+            hint = f"gittrack push {remote} {branch.slug}" if branch.change == "deleted" else None
+            terminal.warn(describe_fetched(branch, remote), hint=hint)
+        elif branch.change != "same":
+            terminal.note(describe_fetched(branch, remote))
+        for refused in branch.refused:
+            name = f" {refused.name}" if refused.name else ""
+            terminal.warn(f"{branch.slug}: record{name} (commit {refused.commit[:12]}) is kept out: {refused.reason}")
+        for name in (merged or {}).get(branch.slug, ()):
+            terminal.note(f"{branch.slug}: {name} was edited here and there; both edits are kept")
+    if all(branch.change == "same" for branch in branches):
+        terminal.note(f"nothing new on {remote}")
+
+
+def fetched_record(branch: Fetched) -> dict[str, object]:
+    """Return what was found of one experiment as JSON-ready values."""
+    refused = [{"commit": entry.commit, "name": entry.name, "reason": entry.reason} for entry in branch.refused]
+    return {
+        "experiment": branch.slug,
+        "change": branch.change,
+        "tip": branch.tip,
+        "runs": branch.runs,
+        "refused": refused,
+    }
+
+
+@click.command("fetch", cls=Command, examples=("gittrack fetch", "gittrack fetch origin churn"))
+@NAMES
+@json_option()
+@pass_session
+def fetch(session: Session, names: tuple[str, ...], as_json: bool) -> None:
+    """Get the runs that others have pushed.
+
+    They are shown beside your own at once; gittrack pull joins them into your own branches, too. Nothing of yours is
+    changed. Without REMOTE, the one that gittrack remote names.
+    """
+    from ..sync.fetching import fetch as fetch_experiments
+
+    with open_link(session, names, purpose="fetch") as (_, link, experiments):
+        report = fetch_experiments(link, experiments or None)
+    if as_json:
+        session.write_json("fetched", [fetched_record(branch) for branch in report.branches], remote=link.remote.name)
+        return
+    tell_fetched(session.terminal, report.branches, remote=link.remote.name)
+    for name in report.ignored:
+        session.terminal.warn(
+            f"branch {clean(name)!r} of {link.remote.name} is passed over: no experiment has such a name"
+        )
+
+
+@click.command("pull", cls=Command, examples=("gittrack pull", "gittrack pull origin churn"))
+@NAMES
+@json_option()
+@pass_session
+def pull(session: Session, names: tuple[str, ...], as_json: bool) -> None:
+    """Get the runs that others have pushed, and join them with yours.
+
+    Runs never conflict. One that was edited here and there keeps what both said.
+    """
+    from ..sync.pushing import pull as pull_experiments
+
+    with open_link(session, names, purpose="pull") as (_, link, experiments):
+        branches, merged = pull_experiments(link, experiments or None)
+    if as_json:
+        records = [{**fetched_record(branch), "merged": list(merged.get(branch.slug, ()))} for branch in branches]
+        session.write_json("pulled", records, remote=link.remote.name)
+        return
+    tell_fetched(session.terminal, branches, remote=link.remote.name, merged=merged)

@@ -1,0 +1,89 @@
+"""How the branches here and a remote's stand to each other, as of the last look at it. Asks nobody over the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import GittrackError
+from ..history import History
+from ..message import RunTrailers
+from ..store import Commit
+from .joining import list_records
+from .link import Link
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One experiment: the ids of the runs whose revisions the remote lacks, and of those the branch here lacks.
+
+    `remote` tells whether the remote had the experiment when it was last looked at, `local` whether there is a branch
+    here; without one, the runs of the remote are shown from its copy, and nothing has to be pulled. `unshared` are the
+    commits of the runs that the remote lacks.
+    """
+
+    slug: str
+    local: bool
+    remote: bool
+    ahead: frozenset[str] = frozenset()
+    behind: frozenset[str] = frozenset()
+    unshared: tuple[str, ...] = ()
+
+
+def compare_experiments(link: Link) -> list[Standing]:
+    """Return how each experiment stands, sorted by slug."""
+    local, tracked = link.list_local(), link.list_tracked()
+    return [_compare(link, slug, local.get(slug), tracked.get(slug)) for slug in sorted({*local, *tracked})]
+
+
+def list_unshared(link: Link) -> list[Standing]:
+    """Return how each experiment stands where no remote is known: all of it is here alone."""
+    return [_compare(link, slug, tip, None) for slug, tip in link.list_local().items()]
+
+
+def _compare(link: Link, slug: str, here: str | None, there: str | None) -> Standing:
+    if here is None:
+        return Standing(slug, local=False, remote=there is not None)
+    if there is None:
+        ahead, behind = _find_runs(link.graph.list_new([here], known=())), {}
+    else:
+        apart = link.graph.compare(here, there)
+        ahead, behind = _find_runs(apart.ours), _find_runs(apart.theirs)
+    return Standing(
+        slug,
+        local=True,
+        remote=there is not None,
+        ahead=frozenset(ahead.values()),
+        behind=frozenset(behind.values()),
+        unshared=tuple(ahead),
+    )
+
+
+def _find_runs(commits: Iterable[Commit]) -> dict[str, str]:
+    """Return the runs that commits speak of, by commit."""
+    records = list_records(commits)
+    return {record.commit.id: record.subject for record in records if isinstance(record.trailers, RunTrailers)}
+
+
+@dataclass(frozen=True)
+class Content:
+    """Artifact contents: how many, and their bytes."""
+
+    count: int
+    size: int
+
+
+def measure_content(history: History, standings: Iterable[Standing]) -> Content:
+    """Return the artifact contents named by runs that the remote lacks.
+
+    As far as is known without asking anybody: content goes to the remote apart from the branch, and may be there.
+    """
+    sizes: dict[str, int] = {}
+    for standing in standings:
+        for commit in standing.unshared:
+            try:
+                artifacts = history.load_snapshot(history.store.get_commit(commit)).artifacts
+            except GittrackError:
+                continue
+            sizes.update((pointer.oid, pointer.size) for pointer in artifacts.values())
+    return Content(len(sizes), sum(sizes.values()))
