@@ -205,11 +205,23 @@ def is_number(text: str) -> bool:
 
 @given(st.lists(texts | st.none(), max_size=5), st.lists(st.floats() | st.none(), max_size=5))
 def test_json_reads_back_and_stays_on_its_line(words: list[str | None], numbers: list[float | None]) -> None:
-    spelled = spell_json(pa.array(words, pa.string()))
+    spelled = spell_json(pa.array(words, pa.string())).to_pylist()
     assert [None if text is None else json.loads(text) for text in spelled] == words
     assert all(len(text.splitlines()) == 1 for text in spelled if text is not None)
-    read = [None if text is None else json.loads(text) for text in spell_json(pa.array(numbers, pa.float64()))]
+    read = [
+        None if text is None else json.loads(text) for text in spell_json(pa.array(numbers, pa.float64())).to_pylist()
+    ]
     assert read == [None if number is None else in_json(number) for number in numbers]
+
+
+@given(st.lists(st.datetimes() | st.none(), max_size=6))
+def test_times_are_iso_8601(moments: list[datetime | None]) -> None:
+    said = [None if moment is None else moment.isoformat(timespec="microseconds") for moment in moments]
+    for zone in (None, "UTC"):
+        column = pa.array(moments, pa.timestamp("us")).cast(pa.timestamp("us", zone))
+        end = "" if zone is None else "Z"
+        spelled = [None if text is None else json.loads(text) for text in spell_json(column).to_pylist()]
+        assert spelled == [None if text is None else text + end for text in said]
 
 
 def test_json_shows_no_terminal_what_it_acts_on() -> None:

@@ -105,9 +105,7 @@ class _CsvWriter:
 
         comma, end, nothing = make_texts([",", "\n", ""])
         lines = pc.binary_join_element_wise(pc.binary_join_element_wise(*cells, comma), end, nothing)
-        # The texts of an Arrow array lie one behind the other: they are the lines of the file.
-        _, ends, data = lines.buffers()
-        self._sink.write(memoryview(data)[: memoryview(ends).cast("i")[len(lines)]])
+        _write_texts(self._sink, lines)
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -118,19 +116,29 @@ class _JsonLinesWriter:
 
     def __init__(self, sink: IO[bytes], schema: pa.Schema) -> None:
         self._sink = sink
-        self._heads = [f"{spell_text(name)}: " for name in schema.names]
+        self._heads = make_texts([f"{spell_text(name)}: " for name in schema.names])
 
     def write(self, table: pa.Table) -> None:
+        import pyarrow.compute as pc
+
+        comma, begin, end, nothing = make_texts([", ", "{", "}\n", ""])
         for batch in table.to_batches(max_chunksize=_ROWS):
-            columns = [
-                [None if value is None else head + value for value in spell_json(column)]
+            members = [
+                pc.binary_join_element_wise(head, spell_json(column), nothing)
                 for head, column in zip(self._heads, batch.columns, strict=True)
             ]
-            lines = ["{" + ", ".join(filter(None, row)) + "}\n" for row in zip(*columns, strict=True)]
-            self._sink.write("".join(lines).encode("utf-8", "backslashreplace"))
+            objects = pc.binary_join_element_wise(*members, comma, null_handling="skip")
+            _write_texts(self._sink, pc.binary_join_element_wise(begin, objects, end, nothing))
 
     def close(self) -> None:
         """Nothing is held back."""
+
+
+def _write_texts(sink: IO[bytes], texts: pa.StringArray) -> None:
+    """Write new texts one behind the other, which is how they lie in the memory of an Arrow array."""
+    if len(texts):
+        _, ends, data = texts.buffers()
+        sink.write(memoryview(data)[: memoryview(ends).cast("i")[len(texts)]])
 
 
 class _ParquetWriter:

@@ -48,7 +48,11 @@ class Result:
     def to_rows(self) -> list[dict[str, Any]]:
         """Return the rows JSON-ready; numbers that are none are "NaN" and the like, times ISO 8601 texts."""
         columns = [
-            [None if text is None else json.loads(text) for chunk in column.chunks for text in spell_json(chunk)]
+            [
+                None if text is None else json.loads(text)
+                for chunk in column.chunks
+                for text in spell_json(chunk).to_pylist()
+            ]
             for column in self.table.columns
         ]
         return [dict(zip(self.table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
