@@ -22,9 +22,9 @@ from .admission import (
 from .dropped import Dropped, decode_dropped
 from .errors import Corrupt, GittrackError, NotFound
 from .message import EpochTrailers, ExperimentTrailers, RunTrailers, parse_epoch, parse_message
-from .model import Experiment, Pointer, Snapshot
+from .model import Experiment, Pointer, Run, Snapshot
 from .pointer import decode_pointer
-from .snapshot import decode_experiment, decode_snapshot
+from .snapshot import decode_experiment, decode_run, decode_snapshot
 from .store import Commit, Store, TreeEntry
 
 MAX_ARTIFACTS = 1_000_000
@@ -156,6 +156,14 @@ class History:
         if layout.METRICS_DIRECTORY in entries:
             _refuse(find_parts_fault(self.store.get_tree(entries[layout.METRICS_DIRECTORY].id)), where)
         return decode_snapshot(files, artifacts=artifacts, parts=tuple(self.find_parts(commit)), where=where)
+
+    def load_run(self, commit: Commit) -> Run:
+        """Return what run.json in a run's commit says; raises Corrupt where it is damaged or missing."""
+        where = f"commit {commit.id[:12]}:{layout.RUN_FILE}"
+        entry = self.store.get_tree(commit.tree).get(layout.RUN_FILE)
+        if entry is None or entry.mode != FILE_MODE:
+            raise Corrupt(f"{where} is missing")
+        return decode_run(self._read(entry), where=where)
 
     def find_parts(self, commit: Commit) -> dict[str, TreeEntry]:
         """Return the tree entries of a run's metric parts, by tree path, in order."""

@@ -76,6 +76,7 @@ LAYERS: dict[str, int] = {
     # what is made of recorded runs
     "plotting": 5,
     "follower": 5,
+    "deletion": 5,
     # a live run
     "recording": 5,
     "place": 5,

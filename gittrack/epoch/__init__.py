@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .line import Line, Record, has_epoch, read_line
 from .plan import Plan, Replay, begin_epoch, follow
-from .rewrite import JoinedEpochs, join_epochs, rewrite_branch, write_plan
+from .rewrite import JoinedEpochs, find_redacted, join_epochs, rewrite_branch, write_plan
 
 __all__ = [
     "JoinedEpochs",
@@ -17,6 +17,7 @@ __all__ = [
     "Record",
     "Replay",
     "begin_epoch",
+    "find_redacted",
     "follow",
     "has_epoch",
     "join_epochs",

@@ -8,19 +8,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 
 from .. import layout
-from ..admission import MAX_RECORD_SIZE
 from ..canonical import encode_rows
 from ..dropped import encode_dropped
-from ..errors import Conflict
+from ..errors import Conflict, GittrackError
 from ..history import History
 from ..message import RunTrailers, parse_message, write_epoch_message
 from ..redaction import redact_tree
 from ..repository import Ident
-from ..snapshot import decode_run
 from ..store import Commit
 from .line import Key, Record, read_line
 from .plan import Plan, Replay, follow
@@ -94,10 +92,11 @@ def write_plan(history: History, slug: str, plan: Plan) -> str:
 
 
 def find_redacted(history: History, record: Record) -> tuple[str, ...]:
-    """Return the places that a revision of a run says were redacted."""
-    where = f"commit {record.commit[:12]}:{layout.RUN_FILE}"
-    entry = history.store.get_tree(record.tree)[layout.RUN_FILE]
-    return decode_run(history.store.get_blob(entry.id, limit=MAX_RECORD_SIZE), where=where).redacted
+    """Return the places that a revision of a run says were redacted; none for one that cannot be read."""
+    try:
+        return history.load_run(Commit(record.commit, record.tree, (), record.author, record.time, "")).redacted
+    except GittrackError:
+        return ()
 
 
 def _write_epoch(history: History, slug: str, plan: Plan) -> str:
@@ -124,22 +123,32 @@ def _digest(redacted: Mapping[str, frozenset[str]]) -> str:
 
 
 def _redact(history: History, replays: Iterable[Replay]) -> Iterator[Record]:
-    """Yield the records of replays, those that hold what somebody has redacted without it."""
+    """Yield the records of replays, those that hold what somebody has redacted without it.
+
+    One that cannot be read cannot be redacted either, and is left out.
+    """
     waiting = list(replays)
     trees: dict[str, str] = {}
     clean: dict[Key, Record] = {}
     # By revision, whatever the clocks said: each names the trees that it was made from.
-    for replay in sorted((r for r in waiting if r.redact), key=lambda r: r.record.revision):
-        record = replay.record
-        said = parse_message(record.message, where=f"commit {record.commit[:12]}")
-        previous = said.previous if isinstance(said, RunTrailers) else ()
-        commit = Commit(record.commit, record.tree, (), record.author, record.time, record.message)
-        staged = redact_tree(history, commit, replay.redact, previous=[trees.get(tree, tree) for tree in previous])
-        trees[record.tree] = staged.tree
-        clean[record.key] = Record(
-            record.run_id, record.revision, staged.tree, record.time, record.author, staged.message
-        )
-    yield from (clean.get(replay.record.key, replay.record) for replay in waiting)
+    for replay in sorted((replay for replay in waiting if replay.redact), key=lambda replay: replay.record.revision):
+        with suppress(GittrackError):
+            clean[replay.record.key] = _redact_record(history, replay, trees)
+            trees[replay.record.tree] = clean[replay.record.key].tree
+    for replay in waiting:
+        if not replay.redact:
+            yield replay.record
+        elif replay.record.key in clean:
+            yield clean[replay.record.key]
+
+
+def _redact_record(history: History, replay: Replay, trees: Mapping[str, str]) -> Record:
+    record = replay.record
+    said = parse_message(record.message, where=f"commit {record.commit[:12]}")
+    previous = [trees.get(tree, tree) for tree in said.previous] if isinstance(said, RunTrailers) else []
+    commit = Commit(record.commit, record.tree, (), record.author, record.time, record.message)
+    staged = redact_tree(history, commit, replay.redact, previous=previous)
+    return replace(record, tree=staged.tree, message=staged.message)
 
 
 def _list_commits(records: Iterable[Record], seen: set[Key]) -> Iterator[tuple[str, Ident, int, str]]:
