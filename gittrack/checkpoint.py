@@ -53,7 +53,9 @@ class Previous:
 def find_previous(history: History, draft: Draft) -> Previous | None:
     """Return the revision that a journal's next one follows: its own last one, else the one the run was resumed from.
 
-    An intent whose commit is not on the branch was cut short before the ref moved, and counts for nothing.
+    An intent whose commit is not on the branch was cut short before the ref moved, and counts for nothing. Where the
+    commit that the run was resumed from is gone, with a branch that was written again since, the revision that speaks
+    for the run stands for it; where there is none any more, the run begins anew.
     """
     for intent in reversed(draft.intents):
         run = draft.run
@@ -62,7 +64,14 @@ def find_previous(history: History, draft: Draft) -> Previous | None:
             return _load_previous(history, commit, intent=intent)
     if draft.base is None:
         return None
-    return _load_previous(history, history.store.get_commit(draft.base), intent=None)
+    try:
+        base = history.store.get_commit(draft.base)
+    except NotFound:
+        known = history.list_run_revisions(draft.run.experiment, draft.run.id)
+        if not known:
+            return None
+        base = known[0].commit
+    return _load_previous(history, base, intent=None)
 
 
 def _load_previous(history: History, commit: Commit, *, intent: Intent | None) -> Previous:

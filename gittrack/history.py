@@ -113,23 +113,25 @@ class History:
 
     def list_run_revisions(self, slug: str, run_id: str) -> list[Revision]:
         """Return every visible revision of one run, the one that speaks for it first."""
-        found, dropped = [], Dropped()
-        for entry in self._records(self.find_tips().get(slug, ())):
-            if isinstance(entry, Revision) and entry.trailers.run_id == run_id:
-                found.append(entry)
-            elif isinstance(entry, Epoch):
-                dropped |= self.load_dropped(entry.commit)
-        visible = (entry for entry in found if not dropped.holds(run_id, entry.commit.tree))
-        return sorted(visible, key=lambda entry: entry.order, reverse=True)
+        revisions = self.list_revisions(slug, only=run_id).get(run_id, [])
+        return sorted(revisions, key=lambda entry: entry.order, reverse=True)
 
-    def list_revisions(self, slug: str) -> dict[str, list[Revision]]:
-        """Return every visible revision of every run of an experiment, by run id, in any order."""
-        found: dict[str, list[Revision]] = {}
-        dropped = self.get_branch(slug).dropped
-        for entry in self._records(self.find_tips().get(slug, ())):
-            if isinstance(entry, Revision) and not dropped.holds(entry.trailers.run_id, entry.commit.tree):
-                found.setdefault(entry.trailers.run_id, []).append(entry)
-        return found
+    def list_revisions(self, slug: str, *, only: str | None = None) -> dict[str, list[Revision]]:
+        """Return every visible revision of every run of an experiment, or of only one, by run id, in any order.
+
+        One that stands on several lines, as the same tree in different commits, is there once.
+        """
+        found: dict[str, dict[str, Revision]] = {}
+        tips = self.find_tips().get(slug, ())
+        dropped = self.get_branch(slug, tips=tips).dropped if tips else Dropped()
+        for entry in self._records(tips):
+            if not isinstance(entry, Revision) or only not in (None, entry.trailers.run_id):
+                continue
+            run_id, tree = entry.trailers.run_id, entry.commit.tree
+            if not dropped.holds(run_id, tree):
+                known = found.setdefault(run_id, {})
+                known[tree] = max(entry, known.get(tree, entry), key=lambda revision: revision.order)
+        return {run_id: list(known.values()) for run_id, known in found.items()}
 
     def find_commit(self, slug: str, run_id: str, *, revision: int, tree: str) -> Commit | None:
         """Return the commit on the local branch that holds exactly this snapshot of a run, if there is one."""

@@ -52,6 +52,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "rename": Entry("rename:rename", "Give a run another name."),
         "rm": Entry("rm:rm", "Mark runs removed; nothing is deleted."),
         "restore": Entry("rm:restore", "Bring removed runs back."),
+        "gc": Entry("gc:gc", "Delete for good the runs that were removed 30 days ago."),
+        "redact": Entry("redact:redact", "Take something out of a run, and out of its history."),
     },
     "Share": {
         "status": Entry("status:status", "Say what is not pushed or pulled yet, and what is being recorded."),
@@ -96,7 +98,9 @@ class Root(CommandGroup):
         "experiments": "experiment",
         "artifacts": "artifact",
         "config": "init",
-        "gc": "recover",
+        "purge": "gc",
+        "prune": "gc",
+        "scrub": "redact",
         "fsck": "recover",
     }
 
