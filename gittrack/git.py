@@ -51,6 +51,7 @@ _ESCAPE_SEQUENCE = "\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|.)
 _USERINFO = r"(https?://)[^/@\s]+@"
 _DEPRECATION = r"(?m)^warning: core\.fsyncObjectFiles is deprecated.*\n?"
 _MAX_ERROR_LENGTH = 4000
+_LONG_BUFFER = 1 << 18
 _MAX_KEPT_ERRORS = 1 << 20
 # How many seconds a command that is not wanted any more has to remove its temporary files.
 _CLEAN_UP_TIME = 3.0
@@ -143,7 +144,8 @@ class Git:
             with tempfile.TemporaryFile() as questions:
                 questions.write(input)
                 questions.seek(0)
-                return Answer(args, self._spawn(args, stdin=questions, stderr=errors), errors)
+                process = self._spawn(args, stdin=questions, stderr=errors, buffer=_LONG_BUFFER)
+                return Answer(args, process, errors)
         except BaseException:
             errors.close()
             raise
@@ -179,7 +181,7 @@ class Git:
         return Ended(args, code, output, re.sub(_DEPRECATION, "", clean_text(errors)))
 
     def _spawn(
-        self, args: tuple[str | bytes, ...], *, stdin: int | IO[bytes], stderr: int | IO[bytes]
+        self, args: tuple[str | bytes, ...], *, stdin: int | IO[bytes], stderr: int | IO[bytes], buffer: int = -1
     ) -> subprocess.Popen[bytes]:
         program = find_git()
         if program is None:
@@ -188,7 +190,12 @@ class Git:
         argv = [program, "-C", os.fspath(self.directory), *_PREFIX, *map(os.fsdecode, args)]
         try:
             return subprocess.Popen(
-                argv, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=clean_environment(self._environment)
+                argv,
+                bufsize=buffer,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=clean_environment(self._environment),
             )
         except OSError as error:
             raise StoreFailed(f"git could not be started: {error.strerror or error}") from error

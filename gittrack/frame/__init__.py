@@ -6,7 +6,7 @@ this quick. What each column is, `schema` says.
 
 from __future__ import annotations
 
-from .builder import RunRecord, SegmentBuilder, build_segment, pack_metric
+from .builder import RunRecord, SegmentBuilder, build_segment, join_words, pack_metric
 from .frame import Frame, join_frames
 from .segment import Block, KeyedTable, Segment
 from .tall import compact_frame
@@ -21,5 +21,6 @@ __all__ = [
     "build_segment",
     "compact_frame",
     "join_frames",
+    "join_words",
     "pack_metric",
 ]

@@ -7,7 +7,7 @@ Knows nothing of runs.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ def encode_text(text: str) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def pack_flags(flags: bytes) -> bytes:
+def pack_flags(flags: bytes | bytearray) -> bytes:
     """Return bytes that are 0 or not as a bitmap in Arrow's order: the first flag is the lowest bit."""
     digits = flags.translate(_BIT_OF_FLAG)[::-1]
     return int(digits or b"0", 2).to_bytes((len(flags) + 7) // 8, "little")
@@ -49,6 +49,26 @@ def make_texts(texts: Sequence[str | None]) -> pa.StringArray:
     lengths = map(len, plain) if data.isascii() and sum(map(len, plain)) == len(data) else None
     ends = array("i", accumulate(lengths or (len(encode_text(text)) for text in plain), initial=0))
     return pa.StringArray.from_buffers(len(plain), pa.py_buffer(ends), pa.py_buffer(data), _make_validity(texts))
+
+
+def join_texts(columns: Iterable[Sequence[str | None] | int]) -> pa.StringArray:
+    """Return columns of texts one after the other as an array; a number stands for so many nulls."""
+    import pyarrow as pa
+
+    pieces, ends, valid = [], array("i", [0]), bytearray()
+    for column in columns:
+        if isinstance(column, int):
+            ends.extend([ends[-1]] * column)
+            valid += bytes(column)
+            continue
+        part = make_texts(column)
+        _, offsets, data = part.buffers()
+        first, above = memoryview(offsets).cast("i"), ends[-1]
+        ends.extend([above + end for end in first[1 : len(column) + 1]])
+        pieces.append(data)
+        valid += bytes(text is not None for text in column) if part.null_count else b"\1" * len(column)
+    validity = pa.py_buffer(pack_flags(valid)) if 0 in valid else None
+    return pa.StringArray.from_buffers(len(valid), pa.py_buffer(ends), pa.py_buffer(b"".join(pieces)), validity)
 
 
 def make_numbers(values: Sequence[int | None], type: pa.DataType) -> pa.Array:

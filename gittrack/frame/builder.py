@@ -6,6 +6,7 @@ Pure: values in, columns out. Knows nothing of where runs come from.
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import struct
 from array import array
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..model import Input, MetricSummary, Pointer, Run, Scalar
-from .arrays import clamp, encode_text, make_mask, make_numbers, make_plain, make_texts
+from .arrays import clamp, encode_text, join_chunks, join_texts, make_mask, make_numbers, make_plain, make_texts
 from .schema import (
     ARTIFACTS,
     BOOL,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EXACT_INT = 2**53
+_find_unsafe = re.compile(r"[^\w@%+=:,./ -]", re.ASCII).search
 _KINDS = {type(None): NULL, bool: BOOL, int: INT, float: FLOAT, str: TEXT}
 _HAS_NUMBER = bytes(kind in (BOOL, INT, FLOAT) for kind in range(256))
 
@@ -92,6 +94,8 @@ class SegmentBuilder:
         self._runs: list[tuple[Any, ...]] = []
         self._params: dict[str, _Params] = {}
         self._metrics: dict[str, _Metrics] = {}
+        self._metric_codes: dict[str, int] = {}
+        self._metric_lines: list[pa.Table] = []
         self._tags: dict[str, _Entries] = {}
         self._artifacts: dict[str, _Entries] = {}
         self._inputs: dict[str, _Entries] = {}
@@ -102,7 +106,6 @@ class SegmentBuilder:
     ) -> None:
         """Open the next row: a run's attributes, tags and inputs."""
         source, failure = run.source, run.failure
-        command = shlex.join(run.command)
         values = (
             run.id,
             run.name,
@@ -116,7 +119,7 @@ class SegmentBuilder:
             run.user or None,
             run.host or None,
             run.note or None,
-            command or None,
+            join_words(run.command) or None,
             run.revision,
             run.exit_code,
             live,
@@ -133,14 +136,18 @@ class SegmentBuilder:
             source.dirty,
             source.captured,
         )
-        self._runs.append(values)
-        self.height += 1
-        self.weight += 300 + sum(len(value) for value in values if type(value) is str)
-        for key, text in run.tags.items():
-            self._add_entry(self._tags, key, (text,))
-            self.weight += 100 + len(key) + len(text)
+        self.add_row(values, run.tags, weight=sum(len(value) for value in values if type(value) is str))
         for entry in run.inputs:
             self._add_input(entry)
+
+    def add_row(self, values: tuple[Any, ...], tags: Mapping[str, str], *, weight: int) -> None:
+        """Open the next row by its values, in the order of the schema of runs; `weight` is how much text they hold."""
+        self._runs.append(values)
+        self.height += 1
+        self.weight += 300 + weight
+        for key, text in tags.items():
+            self._add_entry(self._tags, key, (text,))
+            self.weight += 100 + len(key) + len(text)
 
     def add_params(self, params: Mapping[str, Scalar]) -> None:
         """Add params to the open row."""
@@ -170,6 +177,24 @@ class SegmentBuilder:
         column.rows.append(self.height - 1)
         column.data += data
         self.weight += 84 + len(key)
+
+    def add_metrics(self, keys: Sequence[str], codes: array[int], rows: array[int], numbers: pa.Table) -> None:
+        """Add many metrics at once, to rows that are open or were before.
+
+        `numbers` has a column for each number that METRIC_FLOATS and METRIC_INTEGERS name, `rows` says to which row
+        each line of it belongs, and `codes` to which of the keys.
+        """
+        import pyarrow as pa
+
+        known = [self._metric_codes.setdefault(self._spell(key), len(self._metric_codes)) for key in keys]
+        own = make_plain(array("i", known), pa.int32())
+        self._metric_lines.append(
+            pa.Table.from_arrays(
+                [own.take(make_plain(codes, pa.int32())), make_plain(rows, pa.int32()), *numbers.columns],
+                names=["code", "row", *numbers.column_names],
+            )
+        )
+        self.weight += 100 * len(codes)
 
     def add_artifacts(self, artifacts: Mapping[str, Pointer]) -> None:
         """Add artifacts to the open row."""
@@ -232,7 +257,7 @@ class SegmentBuilder:
         if 0 in has_number:
             validity = make_mask(has_number).buffers()[1]
             numbers = pa.Array.from_buffers(pa.float64(), len(kinds), [validity, numbers.buffers()[1]])
-        texts = make_texts([text for column in columns for text in _spread_texts(column)])
+        texts = join_texts(map(_spread_texts, columns))
         return _assemble(PARAMS, keys, columns, [make_plain(kinds, pa.uint8()), numbers, texts])
 
     def _build_metrics(self) -> KeyedTable:
@@ -247,7 +272,37 @@ class SegmentBuilder:
             views = (memoryview(column.data).cast("d" if is_float else "q") for column in columns)
             data = b"".join(view[place::_METRIC_FIELDS].tobytes() for view in views)
             arrays.append(make_plain(data, pa.float64() if is_float else pa.int64()))
-        return _assemble(METRICS, keys, columns, arrays)
+        table = _assemble(METRICS, keys, columns, arrays)
+        return self._sort_metrics(table) if self._metric_lines else table
+
+    def _sort_metrics(self, table: KeyedTable) -> KeyedTable:
+        """Return the metrics of a table and those that came many at once, together in order."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        codes = self._metric_codes
+        own = b"".join(
+            array("i", [codes.setdefault(key, len(codes))]) * length for key, (_, length) in table.directory.items()
+        )
+        first = pa.Table.from_batches([table.batch])
+        first = first.add_column(0, "code", make_plain(own, pa.int32()))
+        lines = pa.concat_tables([first, *(part.select(first.column_names) for part in self._metric_lines)])
+        keys = sorted(codes)
+        ranks = make_plain(
+            array("i", sorted(range(len(keys)), key=[codes[key] for key in keys].__getitem__)), pa.int32()
+        )
+        lines = lines.set_column(0, "code", ranks.take(join_chunks(lines.column(0)))).combine_chunks()
+        lines = lines.take(pc.sort_indices(lines, sort_keys=[("code", "ascending"), ("row", "ascending")]))
+        runs = pc.run_end_encode(join_chunks(lines.column("code")))
+        ends = runs.run_ends.to_pylist()
+        starts = [0, *ends[:-1]]
+        lengths = {
+            keys[rank]: end - start for rank, start, end in zip(runs.values.to_pylist(), starts, ends, strict=True)
+        }
+        batch = pa.RecordBatch.from_arrays(
+            [join_chunks(column) for column in lines.columns[1:]], schema=keyed_schema(METRICS)
+        )
+        return KeyedTable.of(batch, lengths)
 
     def _build_entries(self, table: str, entries: Mapping[str, _Entries]) -> KeyedTable:
         keys = sorted(entries)
@@ -309,6 +364,14 @@ class _Entries:
         self.rows, self.values = array("i", reversed(kept)), list(reversed(kept.values()))
 
 
+def join_words(words: Sequence[str]) -> str:
+    """Return a command line as a shell would read it, words quoted where they need it."""
+    joined = " ".join(words)
+    if _find_unsafe(joined) is None and joined.count(" ") == len(words) - 1 and "" not in words:
+        return joined
+    return shlex.join(words)
+
+
 def _spread_numbers(column: _Params) -> array[float]:
     """Return a number for each value: itself where it is one, and anything where it is not."""
     try:
@@ -326,14 +389,18 @@ def _find_number(value: Scalar) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _spread_texts(column: _Params) -> Sequence[str | None]:
-    """Return what the text column holds: a text, and the digits of a whole number that a float cannot hold."""
+def _spread_texts(column: _Params) -> Sequence[str | None] | int:
+    """Return what the text column holds: a text, and the digits of a whole number that a float cannot hold.
+
+    Where there is nothing of the sort, the number of rows.
+    """
     types = set(map(type, column.values))
     if types == {str}:
         return column.values  # type: ignore[return-value]
     if types <= {float, bool, type(None)}:
-        return [None] * len(column.values)
-    return [_find_text(value) for value in column.values]
+        return len(column.values)
+    texts = [_find_text(value) for value in column.values]
+    return texts if any(text is not None for text in texts) else len(texts)
 
 
 def _find_text(value: Scalar) -> str | None:

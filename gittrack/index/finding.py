@@ -5,6 +5,7 @@ Pure: commits in, values out. Knows nothing of how commits are read or of what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -74,6 +75,10 @@ class Harvest:
         """Take in one more commit."""
         self.commits.append(commit.id)
         self.parents.update(commit.parents)
+        quick = _match_run(commit.message)
+        if quick is not None:
+            self._add_run(quick[1], (int(quick[2]), commit.time, commit.id), commit.tree)
+            return
         try:
             trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
         except GittrackError as error:
@@ -83,8 +88,25 @@ class Harvest:
             return
         order = (trailers.revision, commit.time, commit.id)
         if isinstance(trailers, RunTrailers):
-            known = self.findings.get(trailers.run_id)
-            if known is None or known.order < order:
-                self.findings[trailers.run_id] = Finding(trailers.run_id, order, commit.tree)
+            self._add_run(trailers.run_id, order, commit.tree)
         elif self.record is None or self.record[0] < order:
             self.record = order, commit
+
+    def _add_run(self, run_id: str, order: Order, tree: str) -> None:
+        known = self.findings.get(run_id)
+        if known is None or known.order < order:
+            self.findings[run_id] = Finding(run_id, order, tree)
+
+
+# The message of a run as gittrack writes it, on a day that every month has. What is not found so is parsed.
+_match_run = re.compile(
+    r"[^\n]*\n\n"
+    r"Run: ([0-9a-f]{32})\n"
+    r"Revision: ([1-9][0-9]{0,8})\n"
+    r"Status: (?:RUNNING|FINISHED|FAILED|KILLED)\n"
+    r"Started: [1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z\n"
+    r"Experiment: [^\n]+\n"
+    r"(?:(?:Removed|Source-Commit|Source-Dirty|Parent-Run|Previous): [^\n]*\n)*"
+    r"Format: 1\n",
+    re.ASCII,
+).fullmatch

@@ -5,7 +5,9 @@ A few new commits are read through the store, very many in bulk through git. Kno
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ..errors import GittrackError, StoreFailed, Unsupported
@@ -105,6 +107,18 @@ def _gather_in_bulk(reader: GitReader, state: State, tips: tuple[str, ...], prog
 _COMMITS_PER_RUN = 4
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let no garbage be collected meanwhile: what is made here is made by the million, and forms no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class _Growth:
     """One step of growth: from a state, by a harvest that continues it, to the next state."""
 
@@ -154,7 +168,8 @@ class _Growth:
             if self._progress is not None and isinstance(reader, GitReader):
                 self._progress(done, total)
 
-        loader.load(findings, advance=advance)
+        with _uncollected():
+            loader.load(findings, advance=advance)
         if self._commits:
             self._add(build_segment([]))
         return replace(state, pieces=(*state.pieces, *self._pieces), damages=(*state.damages, *loader.damages))

@@ -6,7 +6,7 @@ of how the rows are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from .. import layout
 from ..admission import MAX_POINTER_SIZE, find_artifact_fault, find_parts_fault, find_run_fault
@@ -19,7 +19,8 @@ from ..pointer import decode_pointer
 from ..store import TreeEntry
 from .finding import Damage, Finding
 from .reader import ObjectReader
-from .record import read_metrics, read_params, read_run
+from .record import read_metrics, read_params, read_run, split_metrics
+from .summaries import SummaryBatch
 
 _LONGEST_CHUNK = 2000
 _SHORTEST_CHUNK = 16
@@ -38,6 +39,7 @@ _MOST_CHUNK_BYTES = 128 << 20
 _JSON_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE)
 
 Artifacts = dict[str, Pointer]
+Tree = dict[str, TreeEntry]
 
 
 class Loader:
@@ -53,7 +55,7 @@ class Loader:
         self._builder = SegmentBuilder()
         self._environments: set[str] = set()
         self._pointers: dict[str, Pointer] = {}
-        self._directories: dict[str, dict[str, TreeEntry]] = {}
+        self._directories: dict[str, Tree] = {}
         self._artifacts_seen = 0
         self.damages: list[Damage] = []
 
@@ -68,28 +70,44 @@ class Loader:
             start += len(chunk)
             artifacts = (self._artifacts_seen - before) / len(chunk)
             length = max(_SHORTEST_CHUNK, min(_LONGEST_CHUNK, int(_MOST_ARTIFACTS / (artifacts + 1))))
+        self._hand_on()
+
+    def _load_chunk(self, findings: Sequence[Finding]) -> None:
+        trees = list(self._reader.read_trees([finding.tree for finding in findings]))
+        files = self._read_files(trees)
+        parts = self._check_parts(trees)
+        artifacts = self._read_artifacts(trees)
+        summaries = self._read_summaries(trees, files)
+        taken: list[tuple[int, int]] = []
+        for number, (finding, tree) in enumerate(zip(findings, trees, strict=True)):
+            listed = artifacts[number]
+            if (
+                tree is None
+                or listed is None
+                or _find_directory(tree) not in parts
+                or not self._add(finding, tree, files, listed, split=summaries.lines[number] is not None)
+            ):
+                self._add_strictly(finding)
+            elif summaries.lines[number]:
+                taken.append((number, self._builder.height - 1))
+            if self._builder.height >= _MOST_ROWS or self._builder.weight >= _MOST_WEIGHT:
+                summaries.put(self._builder, taken)
+                taken.clear()
+                self._hand_on()
+        summaries.put(self._builder, taken)
+
+    def _hand_on(self) -> None:
         if self._builder.height:
             self._emit(self._builder.finish())
             self._builder = SegmentBuilder()
 
-    def _load_chunk(self, findings: Sequence[Finding]) -> None:
-        trees = dict(zip(findings, self._reader.read_trees([finding.tree for finding in findings]), strict=True))
-        files = self._read_files(trees.values())
-        parts = self._check_parts(trees.values())
-        artifacts = self._read_artifacts(trees)
-        for finding, tree in trees.items():
-            if (
-                tree is None
-                or finding not in artifacts
-                or _find_directory(tree) not in parts
-                or not self._add(finding, tree, files, artifacts[finding])
-            ):
-                self._add_strictly(finding)
-            if self._builder.height >= _MOST_ROWS or self._builder.weight >= _MOST_WEIGHT:
-                self._emit(self._builder.finish())
-                self._builder = SegmentBuilder()
+    def _read_summaries(self, trees: Sequence[Tree | None], files: dict[str, bytes]) -> SummaryBatch:
+        found = (
+            files.get(tree[layout.SUMMARY_FILE].id) if tree and layout.SUMMARY_FILE in tree else None for tree in trees
+        )
+        return SummaryBatch([None if data is None else split_metrics(data) for data in found])
 
-    def _read_files(self, trees: Iterable[dict[str, TreeEntry] | None]) -> dict[str, bytes]:
+    def _read_files(self, trees: Sequence[Tree | None]) -> dict[str, bytes]:
         wanted: dict[str, None] = {}
         for tree in trees:
             if tree is None:
@@ -105,14 +123,14 @@ class Loader:
                 held += len(data)
         return files
 
-    def _check_parts(self, trees: Iterable[dict[str, TreeEntry] | None]) -> set[str | None]:
+    def _check_parts(self, trees: Sequence[Tree | None]) -> set[str | None]:
         """Return the ids of those directories of metric parts that are as they should be; None stands for no such."""
         wanted = {_find_directory(tree) for tree in trees}
         known = self._read_directories({id for id in wanted if id is not None})
         return {None, *(id for id, directory in known.items() if find_parts_fault(directory) is None)}
 
-    def _add(self, finding: Finding, tree: dict[str, TreeEntry], files: dict[str, bytes], artifacts: Artifacts) -> bool:
-        """Add a row, if the run is plain to read, and tell whether it was."""
+    def _add(self, finding: Finding, tree: Tree, files: dict[str, bytes], artifacts: Artifacts, *, split: bool) -> bool:
+        """Add a row, if the run is plain to read, and tell whether it was; with `split`, its metrics come later."""
 
         def read(name: str) -> bytes | None:
             entry = tree.get(name)
@@ -120,24 +138,29 @@ class Loader:
 
         if find_run_fault(tree) is not None:
             return False
-        data, params_data, summary_data = (read(name) for name in _JSON_FILES)
+        data, params_data = read(layout.RUN_FILE), read(layout.PARAMS_FILE)
+        summary_data = b"{}" if split else read(layout.SUMMARY_FILE)
         if data is None or params_data is None or summary_data is None:
             return False
-        run = read_run(data, where=finding.commit)
+        commit_time = finding.order[1]
+        run = read_run(data, commit=finding.commit, commit_time=commit_time, tree=finding.tree)
         params, metrics = read_params(params_data), read_metrics(summary_data)
         if run is None or params is None or metrics is None or not self._has_good_environment(tree, files):
             return False
-        if not _is_about(finding, run):
+        if (run.id, run.revision) != (finding.run_id, finding.order[0]):
             return False
         builder = self._builder
-        builder.add_run(run, commit=finding.commit, commit_time=finding.order[1], tree=finding.tree)
+        if isinstance(run, Run):
+            builder.add_run(run, commit=finding.commit, commit_time=commit_time, tree=finding.tree)
+        else:
+            builder.add_row(run.values, run.tags, weight=len(data))
         builder.add_params(params)
         for key, numbers in metrics.items():
             builder.add_metric(key, numbers)
         builder.add_artifacts(artifacts)
         return True
 
-    def _has_good_environment(self, tree: dict[str, TreeEntry], files: dict[str, bytes]) -> bool:
+    def _has_good_environment(self, tree: Tree, files: dict[str, bytes]) -> bool:
         entry = tree.get(layout.ENVIRONMENT_FILE)
         if entry is None or entry.id in self._environments:
             return True
@@ -153,7 +176,7 @@ class Loader:
         try:
             commit = self._history.store.get_commit(finding.commit)
             snapshot = self._history.load_snapshot(commit)
-            if not _is_about(finding, snapshot.run):
+            if (snapshot.run.id, snapshot.run.revision) != (finding.run_id, finding.order[0]):
                 raise Corrupt(
                     f"commit {finding.commit[:12]}: its message is about run {finding.run_id}, revision "
                     f"{finding.order[0]}, its {layout.RUN_FILE} about {snapshot.run.id}, {snapshot.run.revision}"
@@ -167,51 +190,48 @@ class Loader:
         builder.add_summary(snapshot.summary)
         builder.add_artifacts(snapshot.artifacts)
 
-    def _read_artifacts(self, trees: dict[Finding, dict[str, TreeEntry] | None]) -> dict[Finding, Artifacts]:
-        """Return the artifacts of each run that has only plain ones; level by level, so that few questions do."""
-        entries: dict[Finding, dict[str, TreeEntry]] = {}
-        pending: list[tuple[Finding, str, str]] = []
-        for finding, tree in trees.items():
-            if tree is None:
-                continue
-            entries[finding] = {}
-            if layout.ARTIFACTS_DIRECTORY in tree:
-                pending.append((finding, "", tree[layout.ARTIFACTS_DIRECTORY].id))
-        depth, seen = 0, dict.fromkeys(entries, 0)
+    def _read_artifacts(self, trees: Sequence[Tree | None]) -> list[Artifacts | None]:
+        """Return the artifacts of each run, None where not all are plain; level by level, so that few questions do."""
+        entries: list[Tree | None] = [None if tree is None else {} for tree in trees]
+        pending = [
+            (number, "", tree[layout.ARTIFACTS_DIRECTORY].id)
+            for number, tree in enumerate(trees)
+            if tree is not None and layout.ARTIFACTS_DIRECTORY in tree
+        ]
+        depth, seen = 0, dict.fromkeys((number for number, _, _ in pending), 0)
         while pending:
             known = self._read_directories({id for _, _, id in pending})
-            below: list[tuple[Finding, str, str]] = []
-            for finding, prefix, id in pending:
-                directory = known.get(id)
-                seen[finding] += 0 if directory is None else len(directory)
-                if directory is None or depth > MAX_ARTIFACT_DEPTH or seen[finding] > _MOST_DIRECTORY_ENTRIES:
-                    entries.pop(finding, None)
-                if directory is None or finding not in entries:
+            below: list[tuple[int, str, str]] = []
+            for number, prefix, id in pending:
+                directory, found = known.get(id), entries[number]
+                seen[number] += 0 if directory is None else len(directory)
+                if directory is None or depth > MAX_ARTIFACT_DEPTH or seen[number] > _MOST_DIRECTORY_ENTRIES:
+                    entries[number] = None
                     continue
-                for name, entry in directory.items():
+                for name, entry in directory.items() if found is not None else ():
                     if find_artifact_fault(prefix + name, entry) is not None:
-                        entries.pop(finding)
+                        entries[number] = None
                         break
                     if entry.is_tree:
-                        below.append((finding, f"{prefix}{name}/", entry.id))
-                    else:
-                        entries[finding][prefix + name] = entry
-            pending = below
+                        below.append((number, f"{prefix}{name}/", entry.id))
+                    elif found is not None:
+                        found[prefix + name] = entry
+            pending = [place for place in below if entries[place[0]] is not None]
             depth += 1
-        self._artifacts_seen += sum(map(len, entries.values()))
+        self._artifacts_seen += sum(len(found) for found in entries if found)
         return self._resolve(entries)
 
-    def _resolve(self, entries: dict[Finding, dict[str, TreeEntry]]) -> dict[Finding, Artifacts]:
-        pointers = self._read_pointers({entry.id for listed in entries.values() for entry in listed.values()})
-        resolved: dict[Finding, Artifacts] = {}
-        for finding, listed in entries.items():
-            try:
-                resolved[finding] = {path: pointers[entry.id] for path, entry in listed.items()}
-            except KeyError:
-                continue
+    def _resolve(self, entries: Sequence[Tree | None]) -> list[Artifacts | None]:
+        pointers = self._read_pointers({entry.id for found in entries if found for entry in found.values()})
+        resolved: list[Artifacts | None] = []
+        for found in entries:
+            if found is None or not all(entry.id in pointers for entry in found.values()):
+                resolved.append(None)
+            else:
+                resolved.append({path: pointers[entry.id] for path, entry in found.items()})
         return resolved
 
-    def _read_directories(self, wanted: set[str]) -> dict[str, dict[str, TreeEntry]]:
+    def _read_directories(self, wanted: set[str]) -> dict[str, Tree]:
         _remember(self._directories)
         new = [id for id in wanted if id not in self._directories]
         for id, tree in zip(new, self._reader.read_trees(new), strict=True):
@@ -231,17 +251,13 @@ class Loader:
         return self._pointers
 
 
-def _find_directory(tree: dict[str, TreeEntry] | None) -> str | None:
+def _find_directory(tree: Tree | None) -> str | None:
     """Return the id of a run's directory of metric parts, if it has one."""
     entry = None if tree is None else tree.get(layout.METRICS_DIRECTORY)
     return None if entry is None else entry.id
 
 
-def _is_about(finding: Finding, run: Run) -> bool:
-    return (run.id, run.revision) == (finding.run_id, finding.order[0])
-
-
-def _remember(known: set[str] | dict[str, Pointer] | dict[str, dict[str, TreeEntry]]) -> None:
+def _remember(known: set[str] | dict[str, Pointer] | dict[str, Tree]) -> None:
     """Forget what is known rather than let it grow without end."""
     if len(known) > _MOST_REMEMBERED:
         known.clear()

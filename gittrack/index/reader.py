@@ -20,6 +20,7 @@ from ..store.encoding import Kind, parse_commit
 MAX_COMMIT_SIZE = 16 << 20
 MAX_TREE_SIZE = 64 << 20
 _BLOCK = 1 << 20
+_NEWLINE = ord("\n")
 
 
 class ObjectReader(Protocol):
@@ -107,25 +108,30 @@ class GitReader:
             return
         asked = "\n".join(ids).encode("ascii") + b"\n"
         with self._git.answer("--no-replace-objects", "cat-file", "--batch", "--buffer", input=asked) as answer:
-            readline, read = answer.stdout.readline, answer.stdout.read
+            readline, read, hash, expected = (
+                answer.stdout.readline,
+                answer.stdout.read,
+                self._hash,
+                f" {kind} ".encode(),
+            )
+            start = len(ids[0]) + len(expected)
             for id in ids:
-                expected = f"{id} {kind} ".encode("ascii")
                 head = readline()
-                if not head.startswith(expected):
-                    self._check_other(head, id, answer.stdout.read)
+                if not head.startswith(id.encode() + expected):
+                    self._check_other(head, id, read)
                     yield None
                     continue
-                length = int(head[len(expected) :])
+                length = int(head[start:])
                 if length > limit:
                     _pass_over(read, length + 1)
                     yield None
                     continue
-                data = read(length)
-                if len(data) != length or read(1) != b"\n":
+                data = read(length + 1)
+                if len(data) != length + 1 or data[-1] != _NEWLINE:
                     raise StoreFailed("git ended before it had answered")
-                digest = self._hash(f"{kind} {length}\0".encode("ascii"), usedforsecurity=False)
-                digest.update(data)
-                yield data if digest.hexdigest() == id else None
+                data = data[:-1]
+                digest = hash(b"%s %d\0" % (kind.encode(), length) + data, usedforsecurity=False).hexdigest()
+                yield data if digest == id else None
 
     def _check_other(self, head: bytes, id: str, read: Callable[[int], bytes]) -> None:
         """Pass over an answer that an object is missing or of another kind; raises StoreFailed for any other."""

@@ -7,17 +7,20 @@ returns something, the strict decoder would have read the same. Pure: bytes in, 
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
-from operator import itemgetter
-from typing import Any, cast, get_args
+from functools import lru_cache
+from itertools import chain
+from operator import is_, itemgetter
+from typing import Any, NamedTuple, get_args
 
 from ..canonical import find_nonfinite, parse_time
 from ..errors import GittrackError
-from ..frame import pack_metric
+from ..frame import join_words, pack_metric
 from ..frame.schema import METRIC_FLOATS, METRIC_INTEGERS
 from ..layout import is_run_id
-from ..model import FORMAT_VERSION, Captured, Run, Scalar, SourceLink, Status
+from ..model import FORMAT_VERSION, Captured, Run, Scalar, Status
 from ..snapshot import read_run_record
 
 _decode_text = json.JSONDecoder().decode
@@ -38,63 +41,93 @@ _SOURCE_FIELDS = {
     **dict.fromkeys(("commit", "branch", "remote", "tree", "captured", "directory"), str),
     "dirty": bool,
 }
-_STATUSES = {status.value: status for status in Status}
-_CAPTURED = get_args(Captured)
+_STATUSES = frozenset(Status.__members__)
+_CAPTURED = frozenset(get_args(Captured))
+_match_time = re.compile(r"(\d{4}-\d\d-\d\dT)([01]\d|2[0-3]):([0-5]\d):([0-5]\d)\.(\d{6})Z", re.ASCII).fullmatch
 
 
-def read_run(data: bytes, *, where: str) -> Run | None:
-    """Return the run that a run.json holds."""
+class RunRow(NamedTuple):
+    """A run on its way into a row: `values` are as `SegmentBuilder.add_row` takes them."""
+
+    id: str
+    revision: int
+    values: tuple[Any, ...]
+    tags: dict[str, str]
+
+
+def read_run(data: bytes, *, commit: str, commit_time: int, tree: str) -> RunRow | Run | None:
+    """Return the run that a run.json holds: as a row where there is nothing unusual to it, else as a value."""
     record = _read_object(data)
     if record is None or not _is_all(data, _count_keys(record)):
         return None
     try:
-        return _read_common_run(record, where) or read_run_record(record, where=where)
+        row = _read_row(record, commit, commit_time, tree)
+        return read_run_record(record, where=commit) if row is None else row
     except GittrackError:
         return None
 
 
-def _read_common_run(record: dict[str, Any], where: str) -> Run | None:
+def _read_row(record: dict[str, Any], commit: str, commit_time: int, tree: str) -> RunRow | None:
     source = record.get("source")
     if type(source) is not dict or not _has_types(source, _SOURCE_FIELDS) or not _has_types(record, _RUN_FIELDS):
         return None
-    get = record.get
+    get, ask = record.get, source.get
     run_id, name, experiment, status, started = map(get, ("id", "name", "experiment", "status", "started"))
-    captured, command, tags, ended = source.get("captured"), get("command", ()), get("tags", {}), get("ended")
+    captured, command, tags, ended = ask("captured"), get("command", ()), get("tags", {}), get("ended")
     if get("format") != FORMAT_VERSION or name is None or experiment is None or "revision" not in record:
         return None
     if status not in _STATUSES or captured not in _CAPTURED or run_id is None or not is_run_id(run_id):
         return None
-    if not all(type(word) is str for word in command) or not all(type(text) is str for text in tags.values()):
+    if set(map(type, command)) - {str} or set(map(type, tags.values())) - {str}:
         return None
-    return Run(
-        id=run_id,
-        name=name,
-        experiment=experiment,
-        revision=record["revision"],
-        status=_STATUSES[status],
-        started=parse_time(started, where=where),
-        ended=None if ended is None else parse_time(ended, where=where),
-        parent=get("parent"),
-        user=get("user", ""),
-        host=get("host", ""),
-        command=tuple(command),
-        exit_code=get("exit_code"),
-        tags=tags,
-        note=get("note", ""),
-        source=SourceLink(
-            commit=source.get("commit"),
-            branch=source.get("branch"),
-            remote=source.get("remote"),
-            dirty=source.get("dirty", False),
-            captured=cast(Captured, captured),
-            tree=source.get("tree"),
-            directory=source.get("directory") or ".",
-        ),
+    values = (
+        run_id,
+        name,
+        experiment,
+        status,
+        _read_time(started),
+        None if ended is None else _read_time(ended),
+        None,
+        get("parent"),
+        None,
+        get("user") or None,
+        get("host") or None,
+        get("note") or None,
+        join_words(command) or None,
+        record["revision"],
+        get("exit_code"),
+        False,
+        None,
+        None,
+        commit,
+        commit_time,
+        tree,
+        ask("commit"),
+        ask("branch"),
+        ask("remote"),
+        ask("tree"),
+        ask("directory") or ".",
+        ask("dirty", False),
+        captured,
     )
+    return RunRow(run_id, record["revision"], values, tags)
+
+
+def _read_time(text: Any) -> int:
+    match = _match_time(text) if type(text) is str else None
+    if match is None:
+        return parse_time(text, where="a time")
+    day, hours, minutes, seconds, rest = match.groups()
+    return _find_midnight(day) + ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1_000_000 + int(rest)
+
+
+@lru_cache(maxsize=4096)
+def _find_midnight(day: str) -> int:
+    return parse_time(f"{day}00:00:00.000000Z", where="a time")
 
 
 def _has_types(record: dict[str, Any], types: Mapping[str, type]) -> bool:
-    return all(types.get(key) is type(value) for key, value in record.items())
+    return all(map(is_, map(types.get, record), map(type, record.values())))
 
 
 def read_params(data: bytes) -> dict[str, Scalar] | None:
@@ -118,6 +151,27 @@ def read_params(data: bytes) -> dict[str, Scalar] | None:
         elif kind not in _PLAIN:
             return None
     return params if _is_all(data, keys) else None
+
+
+def split_metrics(data: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Return the lines of a summary.json that is laid out as gittrack lays it out: each metric, and its JSON object.
+
+    Nothing in those objects is looked at, but that none holds another or is more than one line. None too where numbers
+    are spelled that are none, since whoever reads the objects may not tell them from bare ones.
+    """
+    if not data.startswith(b"{\n") or not data.endswith(b"}\n}\n") or b"NaN" in data or b"Inf" in data:
+        return [] if data == b"{}\n" else None
+    if not _is_text(data):
+        return None
+    body = data[2:-3] + b",\n"
+    lines = _find_lines(body)
+    # What is found lies side by side only if it is all there is.
+    if sum(map(len, chain.from_iterable(lines))) + 8 * len(lines) != len(body):
+        return None
+    return lines if len(dict(lines)) == len(lines) else None
+
+
+_find_lines = re.compile(rb'  "([^"\\\x00-\x1f]*)": (\{[^{}\n]*\}),\n').findall
 
 
 def read_metrics(data: bytes) -> dict[str, bytes] | None:
@@ -157,6 +211,13 @@ def _read_object(data: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if type(value) is dict else None
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_all(data: bytes, keys: int) -> bool:
