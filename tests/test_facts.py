@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import make_snapshot
 
-from gittrack.errors import Corrupt
+from gittrack.errors import Corrupt, Unsupported
 from gittrack.facts import make_facts, read_facts
 from gittrack.frame import Frame, RunRecord, build_segment
 from gittrack.run_table import RunTable
@@ -110,3 +111,14 @@ def test_only_visible_rows_are_in_a_table() -> None:
     part = RunTable(frame, lambda frame, row: table[row], report=lambda error: None)
     assert [run.name for run in part] == ["run-0", "run-2", "run-4"]
     assert part.to_arrow(["name"]).num_rows == 3
+
+
+def test_frames_of_other_libraries_are_offered_where_those_are_installed() -> None:
+    table, _ = make_table(3)
+    assert list(table.to_pandas(["name"])["name"]) == ["run-0", "run-1", "run-2"]
+    if importlib.util.find_spec("polars") is None:
+        with pytest.raises(Unsupported) as caught:
+            table.to_polars()
+        assert caught.value.hint == "pip install polars"
+    else:
+        assert table.to_polars(["name"])["name"].to_list() == ["run-0", "run-1", "run-2"]
