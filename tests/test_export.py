@@ -9,6 +9,7 @@ import math
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -177,7 +178,10 @@ def test_no_cell_is_a_formula(text: str, cell: str) -> None:
     assert [tuple(row.values()) for row in read_csv(write(table, "csv").encode())] == [(cell, cell)]
 
 
-texts = st.text(st.sampled_from("=+-@\t\r\n'\"a1., ") | st.characters(codec="utf-8"), max_size=12)
+# The csv module of Python 3.10 refuses a NUL wherever it stands.
+_UNREADABLE = "\0" if sys.version_info < (3, 11) else ""
+characters = st.characters(codec="utf-8", exclude_characters=_UNREADABLE)
+texts = st.text(st.sampled_from("=+-@\t\r\n'\"a1., ") | characters, max_size=12)
 
 
 @given(st.lists(texts | st.none(), min_size=1, max_size=5))
