@@ -100,11 +100,11 @@ def record_params(**params: Scalar) -> RunRecord:
         ([10**400, 0.5, -(10**400)], pa.float64(), [math.inf, 0.5, -math.inf]),
         (["a", None, ""], pa.string(), ["a", None, ""]),
         (
-            [1, "1", True, 0.1, 1e16, 1.0, 2**60, None],
+            [1, "1", True, False, 0.1, 1e16, 1.0, 2**60, None],
             pa.string(),
-            "1 1 True 0.1 1e+16 1.0 1152921504606846976".split(),
+            "1 1 true false 0.1 1e+16 1.0 1152921504606846976".split(),
         ),
-        ([True, 1], pa.string(), ["True", "1"]),
+        ([True, 1], pa.string(), ["true", "1"]),
         ([None], pa.string(), [None]),
     ],
 )

@@ -101,7 +101,7 @@ def _build_integers(number: pa.ChunkedArray, text: pa.ChunkedArray) -> pa.Chunke
 
 
 def _spell(kind: pa.ChunkedArray, number: pa.ChunkedArray, text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return params of mixed kinds as Python spells them."""
+    """Return params of mixed kinds as texts: booleans as `true` and `false`, numbers as Python spells them."""
     import pyarrow as pa
 
     texts: list[str | None] = []
@@ -109,7 +109,7 @@ def _spell(kind: pa.ChunkedArray, number: pa.ChunkedArray, text: pa.ChunkedArray
         if said is not None or code is None or code == NULL:
             texts.append(said)
         elif code == BOOL:
-            texts.append(str(bool(value)))
+            texts.append("true" if value else "false")
         else:
             texts.append(str(int(value)) if code == INT else str(value))
     return pa.chunked_array([make_texts(texts)])
