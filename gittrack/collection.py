@@ -12,7 +12,7 @@ from .address import find_prefix
 from .content import ContentStore
 from .errors import GittrackError, NotFound
 from .frame import Frame, build_segment, join_frames
-from .frame.arrays import make_constant, make_texts
+from .frame.arrays import join_chunks, make_constant, make_texts
 from .history import History
 from .index import Index, IndexedExperiment
 from .live import KnownRevision, LiveRun, LiveRuns
@@ -164,7 +164,7 @@ class Collection:
         if known is not None and known[0] == found:
             return known[1]
         shown = [entry for entry in found if removed or slug is not None or entry.experiment.removed is None]
-        frame = join_frames([entry.frame for entry in shown])
+        frame = join_frames(_hide_copies(shown))
         if not removed:
             gone = frame.get_attribute("removed")
             if gone.null_count < len(gone):
@@ -188,6 +188,37 @@ class Collection:
             error = entry.find_damage(prefix)
             if error is not None:
                 raise error
+
+
+def _hide_copies(found: list[IndexedExperiment]) -> list[Frame]:
+    """Return the frames of experiments, each run in one of them.
+
+    A branch that was copied or renamed by hand holds runs of an experiment of another name. They are shown where no
+    branch of that name has them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    strange = [
+        pc.and_(pc.not_equal(entry.frame.get_attribute("experiment"), make_texts([entry.slug])[0]), entry.frame.visible)
+        for entry in found
+    ]
+    if not any(pc.any(mask).as_py() for mask in strange):
+        return [entry.frame for entry in found]
+    known = pa.concat_arrays(
+        [make_texts([])]
+        + [
+            join_chunks(entry.frame.get_attribute("id").filter(pc.and_not(entry.frame.visible, mask)))
+            for entry, mask in zip(found, strange, strict=True)
+        ]
+    )
+    frames = []
+    for entry, mask in zip(found, strange, strict=True):
+        ids = entry.frame.get_attribute("id")
+        copies = pc.and_(mask, pc.is_in(ids, value_set=known))
+        frames.append(entry.frame.filter(pc.invert(copies)))
+        known = pa.concat_arrays([known, join_chunks(ids.filter(mask))])
+    return frames
 
 
 def _overlay(frame: Frame, live: list[LiveRun], shown: list[LiveRun]) -> Frame:

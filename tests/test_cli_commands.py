@@ -65,7 +65,9 @@ def test_ls_narrows_sorts_and_limits(runs: dict[str, str]) -> None:
 def test_ls_shows_twenty_runs_unless_it_is_asked_for_all(repo: Path) -> None:
     for number in range(22):
         gittrack.start_run("many", params={"n": number}).end()
-    assert len(read("ls").lines) == 1 + 20
+    answer = call("ls")
+    assert len(answer.out.splitlines()) == 1 + 20
+    assert answer.err == "note: there are more runs\nhint: gittrack ls --all\n"
     assert len(read("ls", "--all").lines) == 1 + 22
     assert len(read("ls", "--all", "-n", "3").lines) == 1 + 3
     assert [run["params"]["n"] for run in read("ls", "--json", "--sort", "n", "-n", "2").json("runs")] == [0, 1]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import git
 from test_cli_commands import call, read
 
 import gittrack
@@ -72,6 +73,8 @@ def test_what_a_list_is_sorted_by_is_among_its_columns(sweep: dict[str, str]) ->
         (["best", "oddity"], "its name does not tell", "gittrack best oddity --min, or --max"),
         (["best", "model"], "'model' is not a metric", "gittrack best auc"),
         (["importance", "acu"], "'acu'", "metrics.auc"),
+        (["importance", "lr"], "'lr' is not a metric", "gittrack importance auc"),
+        (["importance", "status"], "'status' is not a metric", "gittrack importance auc"),
         (["compare", "seed = 7"], "at least two runs", "gittrack compare latest latest~1"),
     ],
 )
@@ -133,3 +136,44 @@ def test_an_empty_store_has_nothing_to_find(repo: Path) -> None:
     assert read("best", "auc", "--json").json("runs") == []
     assert read("ls", "--group", "lr", "--json").json("groups") == []
     assert read("importance", "auc", "--json").json("importance") == []
+
+
+def test_a_branch_that_was_copied_by_hand_shows_no_run_twice(repo: Path, sweep: dict[str, str]) -> None:
+    git(repo, "branch", "gittrack/copy", "gittrack/churn")
+    git(repo, "branch", "gittrack/another", "gittrack/churn")
+    assert sorted(names("--all")) == sorted(sweep)
+    assert len(names("-e", "copy", "--all")) == 12
+    assert read("best", "auc", "--id").lines == [sweep["tree-0.1-2"]]
+    assert read("show", "latest", "--json").json("run")["id"] == sweep["nan"]
+    git(repo, "branch", "-D", "gittrack/churn")
+    assert sorted(names("--all")) == sorted(sweep)
+    assert gittrack.runs().to_pandas()["id"].is_unique
+
+
+def test_columns_are_spelled_as_in_a_query(repo: Path) -> None:
+    with gittrack.start_run("odd", name="full", params={"a,b": 1}) as run:
+        run.log({"val loss": 0.5, "auc": 0.75}, step=3)
+    gittrack.start_run("odd", name="empty").end()
+    columns = "name,metrics.`val loss`.min,metrics.val loss,auc.step,`a,b`,source.dirty,status"
+    assert [re.split(r"\s{2,}", line) for line in read("ls", "--columns", columns, "--sort", "name").lines] == [
+        ["NAME", "val loss.min", "val loss", "auc.last_step", "a,b", "DIRTY", "STATUS"],
+        ["empty", "false", "FINISHED"],
+        ["full", "0.5000", "0.5000", "3", "1", "false", "FINISHED"],
+    ]
+    assert read("ls", "-n", "1", "--columns", "name,auc").lines[1].split() == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("acu", "metrics.auc"), ("params.lrr", "params.lr"), ("statsu", "status")],
+)
+def test_an_unknown_column_is_refused_with_the_near_ones(sweep: dict[str, str], key: str, hint: str) -> None:
+    answer = call("ls", "--columns", f"name,{key}")
+    assert answer.code == 2
+    assert f"hint: {hint}" in answer.err
+
+
+def test_params_that_differ_beyond_what_is_shown_are_shown(sweep: dict[str, str]) -> None:
+    header = read("best", "auc", "-e", "churn", "-n", "2").lines[0].split()
+    assert header[5:9] == ["lr", "model", "seed", "auc"]
+    assert "lr" in read("ls", "model = 'tree'", "-n", "2").lines[0].split()

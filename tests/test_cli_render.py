@@ -11,7 +11,6 @@ from snapshots.check import check_snapshot
 from snapshots.samples import MINUTE, NOW, make_evil_run, make_full_run, make_stored_run, make_sweep
 
 from gittrack.cli.artifact import render_artifacts
-from gittrack.cli.columns import find_source
 from gittrack.cli.compare import compare_runs, render_comparison
 from gittrack.cli.diff import render_diff
 from gittrack.cli.experiment import render_experiments
@@ -21,7 +20,6 @@ from gittrack.cli.ls import lay_out_runs
 from gittrack.cli.show import render_revisions, render_run
 from gittrack.cli.terminal import Screen
 from gittrack.cli.text import count_cells
-from gittrack.errors import InvalidInput
 from gittrack.model import Experiment, Pointer
 from gittrack.settings import Settings
 from gittrack.stored_run import StoredRun
@@ -155,13 +153,6 @@ def test_a_run_of_many_artifacts_does_not_flood_the_terminal() -> None:
     assert lines[-1] == "  … 70 more: gittrack artifact ls 00000001"
     assert sum(line.startswith("  part-") for line in lines) == 30
     assert sum(line.startswith("  part-") for line in render_run(run, Screen(), now=NOW)) == 100
-
-
-@pytest.mark.parametrize(("key", "hint"), [("los", "loss"), ("metrics_loss", "metrics.loss"), ("zzzz", "help columns")])
-def test_an_unknown_column_is_refused_with_the_near_ones(key: str, hint: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        find_source(key, make_sweep())
-    assert hint in (caught.value.hint or "")
 
 
 def test_columns_keep_their_order_and_their_full_names_where_two_are_alike() -> None:

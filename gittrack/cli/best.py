@@ -6,6 +6,7 @@ import click
 
 from ..compare import Goal, guess_goal, order_metrics
 from ..errors import InvalidInput
+from .columns import resolve_columns
 from .command import Command, experiment_option, json_option, pass_session
 from .ls import lay_out_runs
 from .selection import load_runs, load_selection
@@ -36,6 +37,7 @@ DEFAULT_LIMIT = 5
     default=DEFAULT_LIMIT,
     help=f"Show N runs; {DEFAULT_LIMIT} by default.",
 )
+@click.option("--columns", metavar="KEY,...", help="Show these columns, as gittrack ls does.")
 @click.option("--id", "only_id", is_flag=True, help="Print the best run's id alone.")
 @json_option()
 @pass_session
@@ -46,6 +48,7 @@ def best(
     experiment: str | None,
     goal: Goal | None,
     limit: int,
+    columns: str | None,
     only_id: bool,
     as_json: bool,
 ) -> None:
@@ -63,7 +66,8 @@ def best(
             if as_json:
                 session.write_json("runs", [])
             else:
-                session.terminal.note("no runs here", hint="gittrack ls")
+                said = "no runs here" if query is None else "no run fulfils that"
+                session.terminal.note(said, hint="gittrack ls")
             return
         ranks = parse_sort(metric)
         column = get_column(ranks[0].key, frame, text=metric)
@@ -89,4 +93,7 @@ def best(
             session.write_json("runs", [run.to_dict() for run in runs], goal=goal)
         else:
             screen = session.terminal.screen
-            session.terminal.write(lay_out_runs(runs, screen, now=session.now, first=[column.name]).lines)
+            names = resolve_columns(columns or "", frame)
+            session.terminal.write(
+                lay_out_runs(runs, screen, now=session.now, columns=names, first=[column.name], among=frame).lines
+            )

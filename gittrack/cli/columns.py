@@ -6,20 +6,21 @@ Knows nothing of commands.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..compare import ABSENT, Value, align_values, find_best, guess_goal, rank_metrics
+from ..compare import ABSENT, Value, align_values, find_best, guess_goal, is_same, rank_metrics
 from ..errors import InvalidInput
 from .amounts import format_age, format_duration, format_metrics, format_params, format_utc
-from .failure import find_close
 from .table import Cell, Column
 from .terminal import Screen
 from .text import clean, clip
 
 if TYPE_CHECKING:
+    from ..frame import Frame
     from ..stored_run import StoredRun
 
 Kind = Literal["text", "moment", "duration", "status", "param", "metric"]
@@ -28,6 +29,9 @@ MAX_CHOSEN_PARAMS = 8
 MAX_CHOSEN_METRICS = 6
 STATISTICS = ("count", "first", "first_step", "last", "last_step", "max", "max_step", "mean", "min", "min_step")
 
+# Keys between commas; one in backticks or double quotes may hold some.
+_LISTED = r"""(?:`[^`]*`|"[^"]*"|[^,`"])+"""
+_SAMPLED = 500
 _NAME_WIDTH = 28
 _TEXT_WIDTH = 20
 _TITLE_WIDTH = 20
@@ -73,6 +77,23 @@ ATTRIBUTES: dict[str, Source] = {
 }
 
 
+# What else a query can name; not worth listing with the others.
+MORE_ATTRIBUTES: dict[str, Source] = {
+    "live": _attribute("LIVE", "param", lambda run: run.live),
+    "removed": _attribute("REMOVED", "moment", lambda run: _or_absent(run.removed), "dim"),
+    "incomplete": _attribute("INCOMPLETE", "text", lambda run: _or_absent(run.snapshot.run.incomplete)),
+    "failure": _attribute("FAILURE", "text", lambda run: run.failure.type if run.failure else ABSENT),
+    "reproduces": _attribute("REPRODUCES", "text", lambda run: _or_absent(run.snapshot.run.reproduces), "id"),
+    "source.commit": _attribute("SOURCE", "text", lambda run: _or_absent(run.source.commit), "id"),
+    "source.branch": _attribute("BRANCH", "text", lambda run: _or_absent(run.source.branch)),
+    "source.dirty": _attribute("DIRTY", "param", lambda run: run.source.dirty),
+    "source.tree": _attribute("TREE", "text", lambda run: _or_absent(run.source.tree), "id"),
+    "source.captured": _attribute("CAPTURED", "text", lambda run: run.source.captured),
+    "source.directory": _attribute("DIRECTORY", "text", lambda run: run.source.directory),
+    "source.remote": _attribute("REMOTE", "text", lambda run: _or_absent(run.source.remote)),
+}
+
+
 def find_status(run: StoredRun) -> str:
     """Return a run's status as one word: its own, or `removed`."""
     return "removed" if run.removed is not None else str(run.status)
@@ -84,32 +105,51 @@ def say_source(run: StoredRun) -> str:
     return (source.commit[:8] + ("+" if source.dirty else "")) if source.commit else ""
 
 
-def find_source(key: str, runs: Sequence[StoredRun]) -> Source:
-    """Return the source of the column that key names.
+def resolve_columns(text: str, frame: Frame) -> list[str]:
+    """Return the names of the columns that text lists, as `ls --columns` is given them, by the keys runs of frame have.
 
-    A bare name is an attribute, else a param, a metric or a tag that one of the runs has. Raises InvalidInput with
-    the names that come close.
+    A key is spelled as in a query, or just as it is where it has no comma. Raises InvalidInput with the close keys.
     """
-    if key in ATTRIBUTES:
-        return ATTRIBUTES[key]
+    return [_resolve(piece.strip(), frame) for piece in re.findall(_LISTED, text) if piece.strip()]
+
+
+def _resolve(piece: str, frame: Frame) -> str:
+    from ..query import Key, find_column, get_column, parse_sort
+
+    if piece in ATTRIBUTES or piece in MORE_ATTRIBUTES:
+        return piece
+    group, _, name = piece.partition(".")
+    spelled = [Key("metrics", piece, exact=True), Key("params", piece, exact=True), Key("tags", piece, exact=True)]
+    if group in ("params", "metrics", "tags") and name:
+        spelled = [Key(group, name, exact=True)]  # type: ignore[arg-type]  # it is one of its words
+    found = [column for key in spelled if (column := find_column(key, frame)) is not None]
+    if len(found) != 1:
+        ranks = parse_sort(piece)
+        found = [get_column(rank.key, frame, text=piece) for rank in ranks]
+    if found[0].table == "runs" and found[0].key not in ATTRIBUTES and found[0].key not in MORE_ATTRIBUTES:
+        raise InvalidInput(f"there is no column of {found[0].key!r}", hint="gittrack help columns")
+    return found[0].name
+
+
+def find_source(key: str, runs: Sequence[StoredRun]) -> Source:
+    """Return the source of the column that key names: an attribute, or `params.X`, `metrics.X`, `tags.X`, `input.X`.
+
+    A bare name is a param, metric or tag that one of the runs has, else a column without values.
+    """
+    if key in ATTRIBUTES or key in MORE_ATTRIBUTES:
+        return ATTRIBUTES.get(key) or MORE_ATTRIBUTES[key]
     known = gather_keys(runs)
-    if key in known:
-        return _make_source(key)
-    for prefix in ("params", "metrics", "tags"):
-        if f"{prefix}.{key}" in known:
-            return _make_source(f"{prefix}.{key}")
-    for candidate in (key, f"metrics.{key}"):
-        metric, _, statistic = candidate.rpartition(".")
-        if metric in known and metric.startswith("metrics.") and statistic in STATISTICS:
-            return _make_statistic(metric.removeprefix("metrics."), statistic)
-    prefix, dot, _ = key.partition(".")
-    if dot and prefix in ("params", "metrics", "tags"):
-        return _make_source(key)
-    close = find_close(key, [*ATTRIBUTES, *known, *(name.partition(".")[2] for name in known)])
-    raise InvalidInput(
-        f"no column {key!r:.100}: no such attribute, and no run has such a param, metric or tag",
-        hint=" or ".join(close) or "gittrack help columns",
-    )
+    if key not in known:
+        bare = [f"{prefix}.{key}" for prefix in ("params", "metrics", "tags") if f"{prefix}.{key}" in known]
+        for candidate in (key, f"metrics.{key}"):
+            metric, _, statistic = candidate.rpartition(".")
+            if not bare and metric.startswith("metrics.") and statistic in STATISTICS:
+                whole = metric.removeprefix("metrics.")
+                # Where none of the runs has it, a name that ends as a statistic does is taken for one.
+                if metric in known or candidate == key:
+                    return _make_statistic(whole, statistic)
+        key = bare[0] if bare else key
+    return _make_source(key)
 
 
 def gather_keys(runs: Sequence[StoredRun]) -> list[str]:
@@ -126,7 +166,20 @@ def _make_source(key: str) -> Source:
         return Source(name, "param", lambda run: run.params.get(name, ABSENT))
     if prefix == "tags":
         return Source(name, "text", lambda run: run.tags.get(name, ABSENT))
+    if prefix == "input":
+        return _make_input_source(name)
+    if prefix != "metrics":
+        return Source(key, "text", lambda run: ABSENT)
     return Source(name, "metric", lambda run: run.summary[name].last if name in run.summary else ABSENT)
+
+
+def _make_input_source(key: str) -> Source:
+    name, _, field = key.rpartition(".")
+
+    def read(run: StoredRun) -> Value:
+        return next((getattr(entry, field) for entry in run.inputs if entry.name == name), ABSENT)
+
+    return Source(key, "text" if field != "size" else "param", read)
 
 
 def _make_statistic(metric: str, statistic: str) -> Source:
@@ -137,14 +190,18 @@ def _make_statistic(metric: str, statistic: str) -> Source:
     )
 
 
-def choose_columns(runs: Sequence[StoredRun], *, with_experiment: bool, first: Sequence[str] = ()) -> list[str]:
+def choose_columns(
+    runs: Sequence[StoredRun], *, with_experiment: bool, first: Sequence[str] = (), among: Frame | None = None
+) -> list[str]:
     """Return the columns that tell these runs apart: attributes, params that differ, the main metrics.
 
-    `first` are metrics or params that must be among them, such as the one the list is sorted by.
+    `first` are metrics or params that must be among them, such as the one the list is sorted by. Where the runs are
+    the first of more, those `among`, params that differ there count.
     """
-    params = [row.key for row in align_values([run.params for run in runs]) if row.differs] if len(runs) > 1 else []
-    if len(runs) == 1:
-        params = sorted(runs[0].params)
+    differing = {row.key for row in align_values([run.params for run in runs]) if row.differs or len(runs) == 1}
+    if among is not None:
+        differing |= find_differing(among) & {name for run in runs for name in run.params}
+    params = sorted(differing)
     metrics = rank_metrics([run.summary for run in runs])
     chosen = [f"params.{name}" for name in params[:MAX_CHOSEN_PARAMS]]
     chosen += [f"metrics.{name}" for name in metrics[:MAX_CHOSEN_METRICS]]
@@ -158,6 +215,20 @@ def choose_columns(runs: Sequence[StoredRun], *, with_experiment: bool, first: S
     extra = [key for key in first if key in ATTRIBUTES]
     columns = ["id", "name", *experiment, "status", "started", "duration", *extra, *chosen, *wanted]
     return list(dict.fromkeys(columns))
+
+
+def find_differing(frame: Frame) -> set[str]:
+    """Return the params that are not the same in all of a frame's runs, as far as its first rows tell."""
+    from ..query import Column as Place
+    from ..query import read_values
+
+    sample = frame.take(frame.rows[:_SAMPLED])
+    found = set()
+    for name in sample.list_keys("params"):
+        first, *rest = read_values(Place("params", name, "", "param"), sample)
+        if not all(is_same(first, value) for value in rest):
+            found.add(name)
+    return found
 
 
 def make_columns(keys: Sequence[str], runs: Sequence[StoredRun], screen: Screen, *, now: int) -> list[Column]:

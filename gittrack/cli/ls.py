@@ -11,7 +11,7 @@ import click
 
 from ..errors import InvalidInput
 from .amounts import count
-from .columns import ATTRIBUTES, choose_columns, make_columns
+from .columns import ATTRIBUTES, choose_columns, make_columns, resolve_columns
 from .command import Command, experiment_option, json_option, pass_session
 from .redraw import redraw
 from .selection import load_selection
@@ -29,15 +29,23 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 20
 WATCH_SECONDS = 2.0
+# So many runs tell which params differ.
+_SAMPLED = 500
 
 
 def lay_out_runs(
-    runs: Sequence[StoredRun], screen: Screen, *, now: int, columns: Sequence[str] = (), first: Sequence[str] = ()
+    runs: Sequence[StoredRun],
+    screen: Screen,
+    *,
+    now: int,
+    columns: Sequence[str] = (),
+    first: Sequence[str] = (),
+    among: Frame | None = None,
 ) -> Layout:
-    """Return runs as a table: the given columns, or the ones that tell the runs apart."""
+    """Return runs as a table: the given columns, or the ones that tell these runs, and those they are among, apart."""
     if not columns:
         several = len({run.experiment for run in runs}) > 1
-        columns = choose_columns(runs, with_experiment=several, first=first)
+        columns = choose_columns(runs, with_experiment=several, first=first, among=among)
     return lay_out(make_columns(columns, runs, screen, now=now), screen)
 
 
@@ -52,22 +60,22 @@ class Listing:
     descending: bool
     limit: int | None
 
-    def list_runs(self, tracker: Tracker) -> tuple[RunTable, bool]:
-        """Return the runs that are to be shown, in order, and whether there are more of them."""
+    def list_runs(self, tracker: Tracker) -> tuple[RunTable, RunTable]:
+        """Return the runs that are to be shown, in order, and with them as many more as tell which columns do."""
         from ..query import parse_sort
 
         keys = [replace(key, descending=key.descending != self.descending) for key in parse_sort(self.sort or "")]
-        most = None if self.limit is None else self.limit + 1
+        most = None if self.limit is None else max(self.limit + 1, _SAMPLED)
         runs = tracker.list_runs(self.experiment, query=self.query, sort=keys, removed=self.removed, limit=most)
-        return runs[: self.limit], self.limit is not None and len(runs) > self.limit
+        return runs[: self.limit], runs
 
-    def lay_out(self, runs: RunTable, screen: Screen, *, now: int, columns: Sequence[str]) -> Layout:
+    def lay_out(self, runs: RunTable, screen: Screen, *, now: int, columns: Sequence[str], among: RunTable) -> Layout:
         """Return those runs as a table that shows, among others, what they are sorted by."""
         from ..query import find_column, parse_sort
 
         found = [find_column(key.key, runs.frame) for key in parse_sort(self.sort or "")]
         first = [column.name for column in found if column and (column.table != "runs" or column.name in ATTRIBUTES)]
-        return lay_out_runs(runs, screen, now=now, columns=columns, first=first)
+        return lay_out_runs(runs, screen, now=now, columns=columns, first=first, among=among.frame)
 
 
 @click.command(
@@ -115,38 +123,30 @@ def ls(
     """
     if descending and sort is None:
         raise InvalidInput("--desc turns the order of --sort round", hint="gittrack ls --sort KEY --desc")
-    if watch and as_json:
-        raise InvalidInput("--watch draws for people; for programs there is", hint="gittrack ls --json")
+    if watch and (as_json or group is not None):
+        raise InvalidInput("--watch shows runs, to people: it goes with neither --json nor --group", hint="gittrack ls")
     most = limit or (None if everything else DEFAULT_LIMIT)
     listing = Listing(query, experiment, removed, sort, descending, most)
     if group is not None:
         _list_groups(session, listing, group, metrics=columns, as_json=as_json)
         return
-    keys = [key.strip() for key in (columns or "").split(",") if key.strip()]
     with session.open_tracker() as tracker:
         if watch:
-            _watch(session, tracker, listing, keys)
+            _watch(session, tracker, listing, columns or "")
             return
-        runs, more = listing.list_runs(tracker)
+        runs, among = listing.list_runs(tracker)
         if as_json:
             session.write_json("runs", [run.to_dict() for run in runs])
         elif not runs:
             _say_none(session, listing)
         else:
-            _check_columns(keys, tracker.load_frame(experiment, removed=removed))
-            layout = listing.lay_out(runs, session.terminal.screen, now=session.now, columns=keys)
+            names = resolve_columns(columns or "", tracker.load_frame(experiment, removed=removed))
+            layout = listing.lay_out(runs, session.terminal.screen, now=session.now, columns=names, among=among)
             session.terminal.write(layout.lines)
-            _say_more(session, layout, more=more)
-
-
-def _check_columns(columns: Sequence[str], frame: Frame) -> None:
-    """Raise InvalidInput, with the nearest, for a param, metric or tag that no run at all has: it was misspelled."""
-    from ..query import Key, get_column
-
-    for column in columns:
-        group, _, name = column.partition(".")
-        if group in ("params", "metrics", "tags") and name:
-            get_column(Key(group, name), frame, text=column)  # type: ignore[arg-type]  # it is one of its words
+            _say_left_out(session, layout)
+        # Nobody who said how many is surprised that there are more; a program would take the first 20 for all.
+        if len(among) > len(runs) and (limit is None or session.terminal.screen.interactive):
+            session.terminal.note("there are more runs", hint="gittrack ls --all")
 
 
 def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | None, as_json: bool) -> None:
@@ -171,12 +171,18 @@ def _list_groups(session: Session, listing: Listing, by: str, *, metrics: str | 
         session.terminal.note(f"there are {count(more, 'more group')}", hint="gittrack ls --all --group …")
 
 
-def _watch(session: Session, tracker: Tracker, listing: Listing, columns: Sequence[str]) -> None:
+def _watch(session: Session, tracker: Tracker, listing: Listing, columns: str) -> None:
     def draw(room: Room) -> Sequence[str]:
         now = time_ns() // 1000
-        runs, _ = listing.list_runs(tracker)
-        rows = runs if room.rows is None else runs[: max(room.rows - 1, 1)]
-        return listing.lay_out(rows, room.screen, now=now, columns=columns).lines if rows else ["no runs yet"]
+        runs, among = listing.list_runs(tracker)
+        shown = runs if room.rows is None else runs[: max(room.rows - 1, 1)]
+        if not shown:
+            return ["no runs yet" if listing.query is None else "no run fulfils that yet"]
+        try:
+            names = resolve_columns(columns, tracker.load_frame(listing.experiment, removed=listing.removed))
+        except InvalidInput:  # a run may be about to record it
+            names = [name.strip() for name in columns.split(",")]
+        return listing.lay_out(shown, room.screen, now=now, columns=names, among=among).lines
 
     redraw(session.terminal, draw, seconds=WATCH_SECONDS)
 
@@ -188,12 +194,8 @@ def _say_none(session: Session, listing: Listing) -> None:
         session.terminal.note("no run fulfils that", hint="gittrack ls")
 
 
-def _say_more(session: Session, layout: Layout, *, more: bool) -> None:
+def _say_left_out(session: Session, layout: Layout) -> None:
     terminal = session.terminal
-    if not terminal.screen.interactive:
-        return
-    if layout.left_out:
+    if terminal.screen.interactive and layout.left_out:
         left_out = f"{count(len(layout.left_out), 'column')} left out: {', '.join(layout.left_out)}"
         terminal.note(clip(left_out, (terminal.screen.width or 80) - len("note: ")))
-    if more:
-        terminal.note("there are more runs", hint="gittrack ls --all")

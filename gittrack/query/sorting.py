@@ -92,7 +92,7 @@ def _sort(rows: pa.Array, ranks: Sequence[_Rank]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if len(rows) < 2:
+    if len(rows) < 2 or not ranks:
         return rows
     names = [str(number) for number in range(len(ranks))]
     table = pa.Table.from_arrays([rank.read(rows) for rank in ranks], names=names)
