@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import NotFound
-from .columns import ATTRIBUTES, STATISTICS
+from .columns import ATTRIBUTES, MORE_ATTRIBUTES, STATISTICS
 from .command import Command, pass_session
 from .failure import MEANINGS, find_close
 from .root import COMMANDS
@@ -30,16 +30,20 @@ Columns of gittrack ls, for --columns and --sort
 
   attributes      {", ".join(list(ATTRIBUTES)[:7])},
                   {", ".join(list(ATTRIBUTES)[7:14])},
-                  {", ".join(list(ATTRIBUTES)[14:])}
+                  {", ".join(list(ATTRIBUTES)[14:])},
+                  {", ".join(list(MORE_ATTRIBUTES)[:6])},
+                  {", ".join(list(MORE_ATTRIBUTES)[6:9])},
+                  {", ".join(list(MORE_ATTRIBUTES)[9:])}
   params.NAME     a param
   tags.NAME       a tag
+  input.NAME.X    digest, path, kind, size or context of an input
   metrics.NAME    a metric's last value
   metrics.NAME.X  another figure of its summary: {", ".join(STATISTICS[:4])},
                   {", ".join(STATISTICS[4:])}
 
 A bare name is an attribute, else a param, a metric or a tag of that name.
---sort takes one of them, with - in front for the largest first; runs without a
-value come last."""
+--sort takes what a query can name, with - in front for the largest first; runs
+without a value come last. See: gittrack help query"""
 
 
 _RUNS = """\
@@ -129,9 +133,9 @@ def _read_query_language() -> str:
 _TABLES = """\
 The tables of gittrack export and gittrack sql
 
-  runs       a row a run: id, name, experiment, status, started, ended,
-             params.NAME, metrics.NAME (the last value), tags.NAME, then user,
-             host, command, exit_code, note, failure, incomplete, parent,
+  runs       a row a run: id, name, experiment, status, started, ended, duration
+             (in seconds, null before the end), params.NAME, metrics.NAME (the
+             last value), tags.NAME, then user, host, command, exit_code, note, failure, incomplete, parent,
              reproduces, revision, live, removed, commit, source_commit,
              source_branch, source_dirty, source_directory, source_remote,
              source_captured, source_tree
