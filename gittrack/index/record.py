@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import chain
 from operator import is_, itemgetter
 from typing import Any, NamedTuple, get_args
 
@@ -58,19 +57,21 @@ class RunRow(NamedTuple):
 def read_run(data: bytes, *, commit: str, commit_time: int, tree: str) -> RunRow | Run | None:
     """Return the run that a run.json holds: as a row where there is nothing unusual to it, else as a value."""
     record = _read_object(data)
-    if record is None or not _is_all(data, _count_keys(record)):
+    if record is None:
+        return None
+    source, tags = record.get("source"), record.get("tags", {})
+    is_common = type(source) is dict and _has_types(source, _SOURCE_FIELDS) and _has_types(record, _RUN_FIELDS)
+    if not _is_all(data, len(record) + len(source or ()) + len(tags) if is_common else _count_keys(record)):
         return None
     try:
-        row = _read_row(record, commit, commit_time, tree)
+        row = _read_row(record, commit, commit_time, tree) if is_common else None
         return read_run_record(record, where=commit) if row is None else row
     except GittrackError:
         return None
 
 
 def _read_row(record: dict[str, Any], commit: str, commit_time: int, tree: str) -> RunRow | None:
-    source = record.get("source")
-    if type(source) is not dict or not _has_types(source, _SOURCE_FIELDS) or not _has_types(record, _RUN_FIELDS):
-        return None
+    source = record["source"]
     get, ask = record.get, source.get
     run_id, name, experiment, status, started = map(get, ("id", "name", "experiment", "status", "started"))
     captured, command, tags, ended = ask("captured"), get("command", ()), get("tags", {}), get("ended")
@@ -153,7 +154,7 @@ def read_params(data: bytes) -> dict[str, Scalar] | None:
     return params if _is_all(data, keys) else None
 
 
-def split_metrics(data: bytes) -> list[tuple[bytes, bytes]] | None:
+def split_metrics(data: bytes) -> list[tuple[str, bytes]] | None:
     """Return the lines of a summary.json that is laid out as gittrack lays it out: each metric, and its JSON object.
 
     Nothing in those objects is looked at, but that none holds another or is more than one line. None too where numbers
@@ -161,17 +162,28 @@ def split_metrics(data: bytes) -> list[tuple[bytes, bytes]] | None:
     """
     if not data.startswith(b"{\n") or not data.endswith(b"}\n}\n") or b"NaN" in data or b"Inf" in data:
         return [] if data == b"{}\n" else None
-    if not _is_text(data):
+    lines = data[2:-3].split(b",\n")
+    count = len(lines)
+    if (data.count(b"{"), data.count(b"}"), data.count(b"\n")) != (count + 1, count + 1, count + 2):
         return None
-    body = data[2:-3] + b",\n"
-    lines = _find_lines(body)
-    # What is found lies side by side only if it is all there is.
-    if sum(map(len, chain.from_iterable(lines))) + 8 * len(lines) != len(body):
-        return None
-    return lines if len(dict(lines)) == len(lines) else None
+    split: dict[str, bytes] = {}
+    for line in lines:
+        head, _, row = line.partition(b'": ')
+        key = _read_head(head)
+        if key is None or row[:1] != b"{" or row[-1:] != b"}":
+            return None
+        split[key] = row
+    return list(split.items()) if len(split) == count else None
 
 
-_find_lines = re.compile(rb'  "([^"\\\x00-\x1f]*)": (\{[^{}\n]*\}),\n').findall
+@lru_cache(maxsize=1 << 16)
+def _read_head(head: bytes) -> str | None:
+    """Return the key that a line begins with, if nothing in it is escaped."""
+    match = re.fullmatch(rb'  "([^"\\\x00-\x1f]*)', head)
+    try:
+        return None if match is None else match[1].decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def read_metrics(data: bytes) -> dict[str, bytes] | None:
@@ -213,13 +225,6 @@ def _read_object(data: bytes) -> dict[str, Any] | None:
     return value if type(value) is dict else None
 
 
-def _is_text(data: bytes) -> bool:
-    try:
-        return data.isascii() or bool(data.decode())
-    except UnicodeDecodeError:
-        return False
-
-
 def _is_all(data: bytes, keys: int) -> bool:
     """Tell whether JSON text has just so many keys: that none of those that were found stands there twice.
 
@@ -228,7 +233,9 @@ def _is_all(data: bytes, keys: int) -> bool:
     """
     if data.count(b":") == keys:
         return True
-    return data.count(b'":') == keys and not any(gap in data for gap in (b" :", b"\n:", b"\t:", b"\r:"))
+    if data.count(b'":') != keys:
+        return False
+    return b" :" not in data and b"\n:" not in data and b"\t:" not in data and b"\r:" not in data
 
 
 def _count_keys(value: dict[str, Any]) -> int:

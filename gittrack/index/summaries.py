@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.json as pj
 
-Lines = list[tuple[bytes, bytes]]
+Lines = list[tuple[str, bytes]]
 
 
 class SummaryBatch:
@@ -33,7 +33,7 @@ class SummaryBatch:
         self._numbers = _read_numbers([line for lines in summaries for _, line in lines or ()])
         self.lines: Sequence[Lines | None] = summaries if self._numbers is not None else [None] * len(summaries)
         self._starts = [0, *accumulate(len(lines or ()) for lines in self.lines)]
-        self._codes: dict[bytes, int] = {}
+        self._codes: dict[str, int] = {}
 
     def put(self, builder: SegmentBuilder, taken: Sequence[tuple[int, int]]) -> None:
         """Add the metrics of summaries, given by number, to rows of a builder, given beside it."""
@@ -54,7 +54,7 @@ class SummaryBatch:
         numbers = self._numbers
         if len(lines) < numbers.num_rows:
             numbers = numbers.take(make_plain(lines, pa.int32()))
-        builder.add_metrics([key.decode() for key in self._codes], codes, rows, numbers)
+        builder.add_metrics(list(self._codes), codes, rows, numbers)
 
 
 def _read_numbers(lines: Sequence[bytes]) -> pa.Table | None:
