@@ -16,6 +16,9 @@ from .group import group_runs
 
 Kind = Literal["number", "category"]
 
+# A number with no more values than these, most of which repeat, may as well be a category.
+_FEW_VALUES = 10
+
 
 @dataclass(frozen=True)
 class Importance:
@@ -23,7 +26,9 @@ class Importance:
 
     `explained` is between 0 and 1: the share of the variance of the metric's ranks that goes with the param. For a
     number that is the square of Spearman's `correlation` (-1 to 1, ties get their mean rank); for a category, whose
-    `correlation` is None, epsilon squared: the share between its values, less what as many random groups would show.
+    `correlation` is None, epsilon squared: the share between its values, less what as many random groups would show. A
+    rank correlation does not see a hump, a metric that is best in the middle; so a number with at most 10 values, of
+    which more than half are those of two runs or more, has the larger of the two.
     `runs` have both param and metric; `distinct` is how many values of the param are among them.
     """
 
@@ -63,8 +68,14 @@ def _weigh(param: str, values: Sequence[Value], outcomes: Sequence[float]) -> Im
     numbers = [float(value) for value in values if _is_number(value)]
     if len(numbers) == len(values):
         correlation = correlate(rank_values(numbers), ranks)
-        return Importance(param, "number", correlation**2, correlation, len(values), len(groups))
+        explained = max(correlation**2, explain(groups, ranks) if _repeats(groups) else 0.0)
+        return Importance(param, "number", explained, correlation, len(values), len(groups))
     return Importance(param, "category", explain(groups, ranks), None, len(values), len(groups))
+
+
+def _repeats(groups: Sequence[Sequence[int]]) -> bool:
+    """Tell whether the values of a number are few, and most of them those of several runs."""
+    return len(groups) <= _FEW_VALUES and 2 * sum(len(members) > 1 for members in groups) > len(groups)
 
 
 def _is_number(value: Value) -> TypeGuard[int | float]:

@@ -48,6 +48,20 @@ def test_a_text_among_numbers_makes_a_category() -> None:
     assert (found[0].kind, found[0].distinct) == ("category", 3)
 
 
+def test_a_hump_is_seen_where_values_repeat() -> None:
+    lr: list[Value] = [1, 1, 2, 2, 3, 3]
+    # Ranks 1, 2, 5, 6, 3, 4: 17.5 in all, 0.5 within each pair; 1 - (1.5 / 3) / (17.5 / 5)
+    hump = rank_params({"lr": lr}, [0.1, 0.2, 0.8, 0.9, 0.3, 0.4])[0]
+    assert hump == Importance("lr", "number", pytest.approx(1 - 0.5 / 3.5), hump.correlation, 6, 3)
+    assert hump.correlation == pytest.approx(8 / math.sqrt(16 * 17.5))
+    # A line is told by its ranks, and values that are each one run's alone tell no share between them.
+    assert rank_params({"lr": lr}, [1.0, 1.1, 2.0, 2.1, 3.0, 3.1])[0].explained == pytest.approx(16 / 17.5)
+    assert rank_params({"lr": [1, 2, 3, 4, 4]}, [1.0, 5.0, 5.1, 1.1, 1.2])[0].explained < 0.1
+    many: list[Value] = [value for value in range(11) for _ in range(2)]
+    metric = [5.0 - abs(float(value) - 5) for value in range(11) for _ in range(2)]
+    assert rank_params({"lr": many}, metric)[0].explained == pytest.approx(0, abs=1e-9)
+
+
 numbers = st.lists(st.tuples(st.integers(-5, 5), st.floats(-100, 100)), min_size=3, max_size=40)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import NotFound
+from ..compare import order_metrics
+from ..errors import InvalidInput, NotFound
 from .command import Command, experiment_option, json_option, pass_session
 from .selection import load_selection
 from .session import Session
@@ -35,8 +36,9 @@ def importance(session: Session, metric: str, query: str | None, experiment: str
     """Show which params go with a metric.
 
     For a number: Spearman's rank correlation, and its square as the share explained. For a category: the share of the
-    variance of the metric's ranks that lies between its values, adjusted for how many there are. A first look: it sees
-    no interplay of params, and proves no cause.
+    variance of the metric's ranks that lies between its values, adjusted for how many there are. A rank correlation
+    does not see a hump (best in the middle): for a number with 10 values at most, most of them repeated, the share
+    between its values counts where that is larger. A first look: it sees no interplay of params, and proves no cause.
     """
     with session.open_tracker() as tracker:
         frame = load_selection(tracker, query, experiment=experiment, removed=False)
@@ -58,14 +60,20 @@ def importance(session: Session, metric: str, query: str | None, experiment: str
 def rank_frame(frame: Frame, metric: str) -> list[Importance]:
     """Return the params of a frame's runs by how they go with a metric, given as a sort key such as `loss.min`.
 
-    Raises InvalidInput where no run has the metric.
+    A run's `duration` is as good as a metric. Raises InvalidInput where no run has the metric, or it is none.
     """
     from ..importance import rank_params
     from ..query import Column as Place
     from ..query import get_column, parse_sort, read_numbers_of, read_values
 
     rank = parse_sort(metric)[0]
-    outcomes = read_numbers_of(get_column(rank.key, frame, text=rank.text), frame)
+    column = get_column(rank.key, frame, text=rank.text)
+    if column.table != "metrics" and column.key != "duration":
+        known = order_metrics(frame.list_keys("metrics"))
+        raise InvalidInput(
+            f"{metric!r:.100} is not a metric", hint=f"gittrack importance {known[0]}" if known else None
+        )
+    outcomes = read_numbers_of(column, frame)
     places = {name: Place("params", name, "", "param") for name in frame.list_keys("params")}
     return rank_params({name: read_values(place, frame) for name, place in places.items()}, outcomes)
 
