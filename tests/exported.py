@@ -28,7 +28,7 @@ def make_summary(value: float) -> MetricSummary:
 
 RECORDS = (
     RunRecord(
-        make_run(1, "churn", ended=MOMENT + 5, tags={"stage": "dev", HOSTILE: "-1.5"}, note=HOSTILE),
+        make_run(1, "churn", ended=MOMENT + 1_500_001, tags={"stage": "dev", HOSTILE: "-1.5"}, note=HOSTILE),
         {
             "lr": 0.1,
             "seed": 7,

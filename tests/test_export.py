@@ -87,7 +87,8 @@ def unescape(cell: str) -> str:
 
 def test_the_wide_table_has_a_column_for_everything() -> None:
     row, second, third = pq.read_table(io.BytesIO(export("runs", "parquet"))).to_pylist()
-    assert list(row)[:6] == ["id", "name", "experiment", "status", "started", "ended"]
+    assert list(row)[:7] == ["id", "name", "experiment", "status", "started", "ended", "duration"]
+    assert (row["duration"], second["duration"]) == (1.5, None)
     assert row["started"] == START + timedelta(microseconds=1)
     assert (row["params.lr"], row["params.seed"], row["params.big"], row["params.flag"]) == (0.1, 7, 2**60, True)
     assert (row["params.mixed"], second["params.mixed"], third["params.mixed"]) == ("1", "-2", None)

@@ -117,20 +117,42 @@ def test_params_in_the_wide_table_are_typed(values: list[Scalar], kind: pa.DataT
 
 
 def test_the_wide_table_has_attributes_params_metrics_and_tags() -> None:
-    tagged = replace(RUN, tags={"stage": "prod"}, ended=RUN.started + 5)
+    tagged = replace(RUN, tags={"stage": "prod"}, ended=RUN.started + 1_500_000)
+    tagged = replace(tagged, user="ada", note="good", parent="a" * 32)
     frame = Frame([build_segment([RunRecord(tagged, {"b": 1, "a": "x"}, {"loss": LOSS}, {}), record_params(b=2)])])
     table = frame.to_table()
     assert table.column_names == [
-        *("id", "name", "experiment", "status", "started", "ended", "commit"),
+        *("id", "name", "experiment", "status", "started", "ended", "duration"),
+        *("user", "parent", "commit", "source_commit", "source_dirty", "note"),
         *("params.a", "params.b", "metrics.loss", "tags.stage"),
     ]
     assert str(table.schema.field("started").type) == "timestamp[us, tz=UTC]"
-    assert table["ended"].cast(pa.int64()).to_pylist() == [RUN.started + 5, None]
+    assert table["ended"].cast(pa.int64()).to_pylist() == [RUN.started + 1_500_000, None]
+    assert table.schema.field("duration").type == pa.float64()
+    assert table.select(["duration", "user", "parent", "source_commit", "source_dirty", "note"]).to_pylist() == [
+        {
+            "duration": 1.5,
+            "user": "ada",
+            "parent": "a" * 32,
+            "source_commit": None,
+            "source_dirty": False,
+            "note": "good",
+        },
+        {
+            "duration": None,
+            "user": None,
+            "parent": None,
+            "source_commit": None,
+            "source_dirty": False,
+            "note": None,
+        },
+    ]
+    assert frame.filter(pa.array([False, True])).to_table(["duration"])["duration"].to_pylist() == [None]
     assert table["metrics.loss"].to_pylist() == [0.25, None]
     assert table["params.b"].to_pylist() == [1, 2]
     chosen = frame.to_table(["metrics.loss.min", "metrics.loss.min_step", "user", "source_dirty"])
     assert chosen.to_pylist() == [
-        {"metrics.loss.min": 0.125, "metrics.loss.min_step": 1, "user": None, "source_dirty": False},
+        {"metrics.loss.min": 0.125, "metrics.loss.min_step": 1, "user": "ada", "source_dirty": False},
         {"metrics.loss.min": None, "metrics.loss.min_step": None, "user": None, "source_dirty": False},
     ]
     for missing in ("params.none", "metrics.loss.none", "nothing"):

@@ -134,11 +134,11 @@ _TABLES = """\
 The tables of gittrack export and gittrack sql
 
   runs       a row a run: id, name, experiment, status, started, ended, duration
-             (in seconds, null before the end), params.NAME, metrics.NAME (the
-             last value), tags.NAME, then user, host, command, exit_code, note, failure, incomplete, parent,
-             reproduces, revision, live, removed, commit, source_commit,
-             source_branch, source_dirty, source_directory, source_remote,
-             source_captured, source_tree
+             (in seconds), params.NAME, metrics.NAME (the last value),
+             tags.NAME, then user, host, command, exit_code, note, failure,
+             incomplete, parent, reproduces, revision, live, removed, commit,
+             source_commit, source_branch, source_dirty, source_directory,
+             source_remote, source_captured, source_tree
   params     run_id, key, kind (null, bool, int, float, str), value, number
   metrics    run_id, key, last, min, max, mean, first, count, last_step,
              min_step, max_step, first_step

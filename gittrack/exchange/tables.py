@@ -35,7 +35,7 @@ RUNS, POINTS = "runs", "points"
 TABLES = (RUNS, PARAMS, METRICS, POINTS, TAGS, ARTIFACTS, INPUTS)
 
 # What a person looks for first; the other attributes stand behind params, metrics and tags.
-_FIRST_ATTRIBUTES = ("id", "name", "experiment", "status", "started", "ended")
+_FIRST_ATTRIBUTES = ("id", "name", "experiment", "status", "started", "ended", "duration")
 _LAST_ATTRIBUTES = (
     "user",
     "host",

@@ -148,9 +148,9 @@ class Frame:
         """Return the visible rows as one wide table, in order: attributes, `params.K`, `metrics.K` and `tags.K`.
 
         A metric's column holds its last value; `metrics.K.min` and the like must be asked for in `columns`, as must
-        attributes beyond the usual ones. A param that is bool, int or float in all runs has that type, int and float
-        together are float64, and any other mixture is text. Times are timestamp(us, UTC). Raises NotFound for a column
-        that no run has.
+        attributes beyond the usual ones. `duration` is in seconds, null before a run's end. A param that is bool, int
+        or float in all runs has that type, int and float together are float64, and any other mixture is text. Times
+        are timestamp(us, UTC). Raises NotFound for a column that no run has.
         """
         from .wide import build_wide_table
 

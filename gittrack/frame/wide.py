@@ -5,11 +5,12 @@ Pure. Knows nothing of where frames come from.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound
-from .arrays import make_texts
+from .arrays import make_plain, make_texts
 from .schema import BOOL, FLOAT, INT, METRICS, NULL, PARAMS, PRESENCE, TAGS, TEXT, keyed_schema, run_schema
 
 if TYPE_CHECKING:
@@ -17,7 +18,21 @@ if TYPE_CHECKING:
 
     from .frame import Frame
 
-ATTRIBUTES = ("id", "name", "experiment", "status", "started", "ended", "commit")
+ATTRIBUTES = (
+    "id",
+    "name",
+    "experiment",
+    "status",
+    "started",
+    "ended",
+    "duration",
+    "user",
+    "parent",
+    "commit",
+    "source_commit",
+    "source_dirty",
+    "note",
+)
 
 
 def build_wide_table(frame: Frame, columns: Sequence[str] | None) -> pa.Table:
@@ -44,6 +59,8 @@ def _find_column(frame: Frame, name: str) -> pa.ChunkedArray | None:
     """Return the visible rows of a column; a whole key wins over a shorter one that is followed by a field."""
     if name in run_schema().names:
         return _select(frame, frame.get_attribute(name))
+    if name == "duration":
+        return _select(frame, _measure_durations(frame))
     table, _, key = name.partition(".")
     if table == PARAMS:
         return _build_param(frame, key)
@@ -60,6 +77,16 @@ def _find_column(frame: Frame, name: str) -> pa.ChunkedArray | None:
 
 def _select(frame: Frame, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if frame.count == frame.height else column.filter(frame.visible)
+
+
+def _measure_durations(frame: Frame) -> pa.ChunkedArray:
+    """Return how long each run took in seconds, null for one that has not ended."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ended, started = (frame.get_attribute(name).cast(pa.int64()) for name in ("ended", "started"))
+    second = make_plain(array("d", [1e6]), pa.float64())[0]
+    return pc.divide(pc.subtract(ended, started).cast(pa.float64(), safe=False), second)
 
 
 def _find(frame: Frame, table: str, key: str, field: str) -> pa.ChunkedArray | None:
