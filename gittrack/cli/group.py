@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..canonical import spell_float
-from ..compare import ABSENT, guess_goal, order_metrics
+from ..canonical import format_time, spell_float
+from ..compare import ABSENT, Value, guess_goal, order_metrics
 from ..errors import InvalidInput
 from ..group import Group, Spread, group_runs
-from .amounts import format_metrics, format_params
+from .amounts import format_duration, format_metrics, format_params, format_utc
 from .table import Cell, Column
 from .text import clean
 
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 
 MAX_CHOSEN_METRICS = 3
 
+_TIMES = ("time", "mark")
+_SECONDS = "seconds"
+
 
 @dataclass(frozen=True)
 class Grouping:
-    """The groups of some runs: what they were grouped by, the metrics that were measured, and the runs' ids."""
+    """The groups of some runs: what they were grouped by, the metrics that were measured, and the runs' ids.
+
+    `kinds` are those of the keys, as queries know them: of a `time` the values are UTC microseconds, of `seconds` such.
+    """
 
     keys: tuple[str, ...]
+    kinds: tuple[str, ...]
     metrics: tuple[str, ...]
     groups: tuple[Group, ...]
     ids: tuple[str, ...]
@@ -67,7 +74,13 @@ def group_frame(frame: Frame, by: str, *, metrics: str | None = None, sort: str 
     elif names and (goal := guess_goal(names[0])) is not None:
         groups = _sort_by_mean(groups, names[0], descending=goal == "max")
     ids = frame.take(frame.rows).get_attribute("id").to_pylist()
-    return Grouping(tuple(column.name for column in keys), tuple(names), tuple(groups), tuple(ids))
+    return Grouping(
+        tuple(column.name for column in keys),
+        tuple(column.kind for column in keys),
+        tuple(names),
+        tuple(groups),
+        tuple(ids),
+    )
 
 
 def _sort_by_mean(groups: Sequence[Group], metric: str, *, descending: bool) -> list[Group]:
@@ -93,10 +106,11 @@ def _sort_by_key(groups: Sequence[Group], position: int, *, descending: bool) ->
 def make_group_columns(grouping: Grouping) -> list[Column]:
     """Return the groups as columns: the keys, how many runs, and of each metric mean ± std, least and greatest."""
     columns = []
-    for position, key in enumerate(grouping.keys):
+    for position, (key, kind) in enumerate(zip(grouping.keys, grouping.kinds, strict=True)):
         values = [group.values[position] for group in grouping.groups]
-        texts = format_params(values)
-        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        texts = _say_keys(values, kind)
+        numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        numeric = numbers and kind not in (*_TIMES, _SECONDS)
         cells = tuple(Cell(text or "-", "" if text else "dim") for text in texts)
         title = clean(key.partition(".")[2] if key.startswith(("params.", "tags.")) else key)
         columns.append(Column(title, cells, align="point" if numeric else "left", least=None if numeric else 6))
@@ -106,6 +120,15 @@ def make_group_columns(grouping: Grouping) -> list[Column]:
         spreads = [group.spreads[metric] for group in grouping.groups]
         columns += _make_spread_columns(clean(metric), spreads, [len(g.members) for g in grouping.groups], rank=rank)
     return columns
+
+
+def _say_keys(values: Sequence[Value], kind: str) -> list[str]:
+    """Return keys as people read them; times as UTC, so that two lines never say the same for being of one age."""
+    if kind in _TIMES:
+        return [format_utc(value) if isinstance(value, int) else "" for value in values]
+    if kind == _SECONDS:
+        return [format_duration(round(value * 1e6)) if isinstance(value, (int, float)) else "" for value in values]
+    return format_params(values)
 
 
 def _make_spread_columns(metric: str, spreads: Sequence[Spread], counts: Sequence[int], *, rank: int) -> list[Column]:
@@ -124,13 +147,19 @@ def _make_spread_columns(metric: str, spreads: Sequence[Spread], counts: Sequenc
     ]
 
 
+def _spell_key(value: Value, kind: str) -> object:
+    if kind in _TIMES and isinstance(value, int):
+        return format_time(value)
+    return spell_float(value) if isinstance(value, float) else value
+
+
 def grouping_record(grouping: Grouping) -> list[dict[str, object]]:
     """Return groups as JSON-ready values; a key that a group's runs lack is not among its `keys`."""
     return [
         {
             "keys": {
-                key: spell_float(value) if isinstance(value, float) else value
-                for key, value in zip(grouping.keys, group.values, strict=True)
+                key: _spell_key(value, kind)
+                for key, kind, value in zip(grouping.keys, grouping.kinds, group.values, strict=True)
                 if value is not ABSENT
             },
             "runs": [grouping.ids[position] for position in group.members],
