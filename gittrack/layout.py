@@ -59,14 +59,15 @@ def check_key(key: object, *, kind: str) -> str:
 
     Raises InvalidInput, naming the kind and the key, otherwise.
     """
+    what = f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind} name"
     if not isinstance(key, str):
-        raise InvalidInput(f"a {kind} name must be a string, not {type(key).__name__}: {key!r:.80}")
+        raise InvalidInput(f"{what} must be a string, not {type(key).__name__}: {key!r:.80}")
     if not key:
-        raise InvalidInput(f"a {kind} name must not be empty")
+        raise InvalidInput(f"{what} must not be empty")
     if len(key) > MAX_KEY_LENGTH:
-        raise InvalidInput(f"a {kind} name is {len(key)} characters long, more than {MAX_KEY_LENGTH}: {key[:40]!r}…")
+        raise InvalidInput(f"{what} is {len(key)} characters long, more than {MAX_KEY_LENGTH}: {key[:40]!r}…")
     if has_control(key):
-        raise InvalidInput(f"a {kind} name must not hold control characters: {key!r}")
+        raise InvalidInput(f"{what} must not hold control characters: {key!r}")
     return key
 
 

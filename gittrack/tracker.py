@@ -6,8 +6,8 @@ Every reader and writer above this layer goes through `Tracker`. Knows nothing o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import time, time_ns
@@ -120,7 +120,8 @@ class Tracker:
         named are not. A run whose record is damaged is left out and named in `damaged`. Raises NotFound for an
         experiment that does not exist.
         """
-        return self.collection.load_frame(_find_slug(experiment), removed=removed)
+        with self._naming(experiment) as slug:
+            return self.collection.load_frame(slug, removed=removed)
 
     def load_runs(self, frame: Frame) -> RunTable:
         """Return the visible runs of a frame that came from `load_frame`, in its order, each read when asked for."""
@@ -131,7 +132,8 @@ class Tracker:
 
         Raises NotFound, Ambiguous with its candidates, or Corrupt where the run's record is damaged.
         """
-        return self.collection.find_run(ref, _find_slug(experiment))
+        with self._naming(experiment) as slug:
+            return self.collection.find_run(ref, slug)
 
     def list_runs(
         self,
@@ -148,9 +150,19 @@ class Tracker:
         that started last first. What a query and an order can say: `gittrack help query`. Which runs there are is as in
         `load_frame`. Raises InvalidInput for a query or an order that cannot be read or names what no run has.
         """
-        return self.collection.search(
-            _find_slug(experiment), query, sort, removed=removed, limit=limit, now=time_ns() // 1000
-        )
+        with self._naming(experiment) as slug:
+            return self.collection.search(slug, query, sort, removed=removed, limit=limit, now=time_ns() // 1000)
+
+    @contextmanager
+    def _naming(self, experiment: str | None) -> Iterator[str | None]:
+        """Give an experiment's slug to what reads it, whose NotFound names the experiments that come close."""
+        slug = None if experiment is None else layout.make_slug(experiment)
+        try:
+            yield slug
+        except NotFound:
+            if experiment is not None:
+                self.get_experiment(experiment)
+            raise
 
     def list_revisions(self, run_id: str) -> list[StoredRun]:
         """Return every visible revision of a run (a whole id), the one that speaks for it first."""
@@ -205,12 +217,15 @@ class Tracker:
         return [entry for entry in self.collection.list_experiments() if removed or entry.removed is None]
 
     def get_experiment(self, name: str) -> Experiment:
-        """Return the experiment of a name or slug; raises NotFound."""
+        """Return the experiment of a name or slug; raises NotFound, whose hint is the slugs that come close."""
         slug = layout.make_slug(name)
-        for experiment in self.list_experiments(removed=True):
-            if experiment.slug == slug:
-                return experiment
-        raise NotFound(f"no experiment {name!r:.100}", hint="gittrack experiment ls")
+        known = {experiment.slug: experiment for experiment in self.list_experiments(removed=True)}
+        if slug in known:
+            return known[slug]
+        from difflib import get_close_matches
+
+        close = get_close_matches(slug, known)
+        raise NotFound(f"no experiment {name!r:.100}", hint=" or ".join(close) or "gittrack experiment ls")
 
     def count_runs(self, slug: str, *, removed: bool = False) -> int:
         """Return how many runs an experiment has, live ones included."""
@@ -391,10 +406,6 @@ class Tracker:
         if self._identity is None:
             self._identity = read_identity(self.code or self.repository)
         return Stamp(self._identity, now)
-
-
-def _find_slug(experiment: str | None) -> str | None:
-    return None if experiment is None else layout.make_slug(experiment)
 
 
 def _change_removed(known: int | None, removed: bool | None, now: int) -> int | None:

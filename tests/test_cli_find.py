@@ -75,7 +75,15 @@ def test_what_a_list_is_sorted_by_is_among_its_columns(sweep: dict[str, str]) ->
         (["importance", "acu"], "'acu'", "metrics.auc"),
         (["importance", "lr"], "'lr' is not a metric", "gittrack importance auc"),
         (["importance", "status"], "'status' is not a metric", "gittrack importance auc"),
-        (["compare", "seed = 7"], "at least two runs", "gittrack compare latest latest~1"),
+        (["compare", "seed = 7"], "at least two runs: 'seed = 7' finds 0 runs", "gittrack compare latest latest~1"),
+        (["compare", "seed = 7", "nan", "lr = 1"], "at least two runs: these words find 1 run in all", None),
+        (["compare", "nan"], "at least two runs\n", "gittrack compare latest latest~1"),
+        (["ls", "-e", "chrun"], "no experiment 'chrun'", "churn"),
+        (["ls", "auc > 0", "-e", "Chrun"], "no experiment 'Chrun'", "churn"),
+        (["watch", "latest", "-e", "chrun"], "no experiment 'chrun'", "churn"),
+        (["experiment", "show", "chrun"], "no experiment 'chrun'", "churn"),
+        (["watch", "nobody", "-e", "churn"], "no run 'nobody'", "gittrack ls"),
+        (["ls", "-e", "zzz"], "no experiment 'zzz'", "gittrack experiment ls"),
     ],
 )
 def test_what_cannot_be_found_is_said_with_what_can(
@@ -113,6 +121,23 @@ def test_groups_show_mean_and_spread_of_repeated_seeds(sweep: dict[str, str]) ->
     auc = groups[0]["metrics"]["auc"]
     assert (auc["count"], auc["mean"], auc["max"]) == (6, pytest.approx(0.865), pytest.approx(0.92))
     assert groups[2]["metrics"]["auc"] == {"count": 0, "mean": None, "std": None, "min": None, "max": None}
+
+
+def test_groups_by_times_say_them_as_times(repo: Path) -> None:
+    with gittrack.start_run("churn", name="timed") as run:
+        run.log({"auc": 0.5})
+    with gittrack.start_run("churn", name="live"):
+        found = {record["name"]: record for record in read("ls", "--json").json("runs")}
+        heads, *rows = read("ls", "--group", "ended,duration", "--sort", "duration").lines
+        assert heads.split()[:3] == ["ended", "duration", "RUNS"]
+        ended = found["timed"]["ended"]
+        assert re.fullmatch(rf"{ended[:19]}Z +\d+\.\d\d s +1 .*", rows[0])
+        assert re.fullmatch(r"- +- +1.*", rows[1].strip())
+        groups = read("ls", "--group", "started,ended,duration", "--json").json("groups")
+        assert {group["runs"][0]: group["keys"] for group in groups} == {
+            found["timed"]["id"]: {key: found["timed"][key] for key in ("started", "ended", "duration")},
+            found["live"]["id"]: {"started": found["live"]["started"]},
+        }
 
 
 def test_importance_ranks_the_params_that_differ(sweep: dict[str, str]) -> None:

@@ -82,6 +82,13 @@ def test_unusable_keys(key: object) -> None:
         layout.check_key(key, kind="metric")
 
 
+def test_the_refusal_of_a_key_is_a_sentence() -> None:
+    with pytest.raises(InvalidInput, match=r"^an experiment name is 251 characters long, more than 250: 'xxx"):
+        layout.check_key("x" * 251, kind="experiment")
+    with pytest.raises(InvalidInput, match=r"^a metric name must not be empty$"):
+        layout.check_key("", kind="metric")
+
+
 def test_usable_keys() -> None:
     for key in ("loss", "val/acc@5", "x" * 250, "损失", "a b", "a.b"):
         assert layout.check_key(key, kind="metric") == key

@@ -11,11 +11,11 @@ import click
 from ..canonical import spell_float
 from ..compare import ABSENT, Goal, MetricRow, Row, align_metrics, align_values, flatten_environment
 from ..errors import InvalidInput
-from .amounts import format_age, format_duration, format_metrics, format_params, format_utc
+from .amounts import count, format_age, format_duration, format_metrics, format_params, format_utc
 from .columns import find_status, say_source
 from .command import Command, experiment_option, json_option, pass_session, run_argument
 from .failure import find_close
-from .selection import find_runs
+from .selection import find_runs, is_query
 from .session import Session
 from .table import GAP, Cell, Column, lay_out
 from .terminal import STYLES, Screen
@@ -287,7 +287,11 @@ def compare(
     with session.open_tracker() as tracker:
         found = find_runs(tracker, runs, experiment=experiment)
     if len(found) < 2:
-        raise InvalidInput("a comparison needs at least two runs", hint="gittrack compare latest latest~1")
+        queries = [word for word in runs if is_query(word)]
+        finding = f": {queries[0]!r:.100} finds {count(len(found), 'run')}" if len(runs) == 1 and queries else ""
+        if queries and len(runs) > 1:
+            finding = f": these words find {count(len(found), 'run')} in all"
+        raise InvalidInput(f"a comparison needs at least two runs{finding}", hint="gittrack compare latest latest~1")
     comparison = compare_runs(found, goals=choose_goals(minimize, maximize, found))
     if as_json:
         session.write_json("comparison", comparison_record(comparison))
