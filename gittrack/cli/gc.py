@@ -168,7 +168,7 @@ def _tell_left(terminal: Terminal, survey: Survey) -> None:
     if survey.recent:
         terminal.note(f"{count(survey.recent, 'run was', 'runs were')} removed only lately", hint="gittrack gc --now")
     if survey.busy:
-        terminal.note(f"{count(survey.busy, 'removed run is', 'removed runs are')} being recorded again, and stay")
+        terminal.note(f"{count(survey.busy, 'removed run is', 'removed runs are')} being recorded again: not deleted")
     if survey.unsure:
         terminal.warn(f"content stays: {survey.unsure}")
 

@@ -101,6 +101,8 @@ def redact(
         f"the history of {done.experiment} begins anew, as epoch {done.epoch}"
     )
     terminal.warn("a secret that was recorded may have been read: revoke it")
+    if texts:
+        terminal.note("only this run was searched; others may hold the text, too")
     if any(change.place.startswith("artifacts/") for change in done.changes):
         terminal.note("the old content of artifacts is condemned, and still here", hint="gittrack gc --now --yes")
     say_what_remains(terminal, [done.experiment], namespace=tracker.settings.namespace)
