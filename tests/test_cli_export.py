@@ -88,6 +88,20 @@ def test_a_file_is_written_in_the_format_of_its_ending(runs: dict[str, str], tmp
     assert read("export", "--format", "jsonl", "-o", "-").data == files["jsonl"].read_bytes()
 
 
+def test_standard_output_by_its_name_is_standard_output(runs: dict[str, str], tmp_path: Path) -> None:
+    expected = read("export").data
+    done = subprocess.run([*COMMAND, "export", "-o", "/dev/stdout"], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (expected, b"")
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"before\n")
+    with kept.open("ab") as stream:
+        subprocess.run([*COMMAND, "export", "-o", "/dev/stdout"], stdout=stream, check=True)
+    assert kept.read_bytes() == b"before\n" + expected
+    refused = call("export", "-o", "none/x.csv")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("error: 'none/x.csv' cannot be written: there is no directory 'none'\n")
+
+
 def test_a_dataset_is_written(runs: dict[str, str], tmp_path: Path) -> None:
     place = tmp_path / "data"
     assert call("export", "--dataset", str(place)).err.endswith(f"of 3 runs below {place}/\n")

@@ -354,6 +354,26 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as stream:
+        with open_replacing(Path(f"/dev/fd/{writer}")) as sink:
+            sink.write(b"through")
+        os.close(writer)
+        assert stream.read() == b"through"
+
+
+def test_a_missing_directory_is_named_as_the_user_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput) as refused, open_replacing(Path("no such/x.csv")):
+        pass
+    assert refused.value.message == "'no such/x.csv' cannot be written: there is no directory 'no such'"
+    assert refused.value.hint == "mkdir -p 'no such'"
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"Not a directory: 'file/x.csv'"), open_replacing(Path("file/x.csv")):
+        pass
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     assert write_dataset(tmp_path / "data", make_frame(), read_points=read_points) == COUNTS

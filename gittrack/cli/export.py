@@ -51,7 +51,7 @@ def open_output(terminal: Terminal, output: Path | None, *, format: str) -> Iter
     """
     from ..exchange.target import open_replacing
 
-    if output is not None and str(output) != "-":
+    if output is not None and not is_standard_output(output):
         with open_replacing(output) as stream:
             yield stream
     elif not terminal.screen.interactive:
@@ -64,15 +64,22 @@ def open_output(terminal: Terminal, output: Path | None, *, format: str) -> Iter
         yield CleanStream(terminal)  # type: ignore[misc]
 
 
+def is_standard_output(path: Path) -> bool:
+    """Tell whether a path means standard output: `-`, or what that is called as a file."""
+    return str(path) == "-" or path.as_posix() in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
 def choose_format(format: str | None, output: Path | None) -> str:
     """Return the format to write: the one asked for, else the one the file's ending stands for, else CSV."""
     from ..exchange.formats import SUFFIXES, find_format
 
     if format is not None:
         return format
-    if output is None or str(output) == "-":
+    if output is None or is_standard_output(output):
         return "csv"
     found = find_format(output)
+    if found is None and output.exists() and not output.is_file():
+        return "csv"  # a pipe, whose name says nothing of what goes through it
     if found is None:
         raise InvalidInput(
             f"the ending of {output.name!r:.100} stands for no format", hint=f"-o x{', -o x'.join(SUFFIXES)}"
@@ -153,7 +160,7 @@ def _export_file(
 
     terminal = session.terminal
     chosen = choose_format(format, output)
-    printed = output is None or str(output) == "-"
+    printed = output is None or is_standard_output(output)
     with Progress(terminal, "exporting", things="runs" if table == "points" else "rows") as shown:
         progress = None if printed and terminal.screen.interactive else shown  # both would be on one terminal
         stream = RunTables(frame, read_points=partial(read_points, tracker, progress=progress)).stream(table)
