@@ -79,6 +79,13 @@ Every command that reads has --json: one document, {{"gittrack": {JSON_VERSION},
 number changes when a shape does; fields may be added at any time.
 
   ls, log, recover  "runs": [RUN…]
+  best              "runs": [RUN…], the best first, "goal": "min" or "max"
+  ls --group        "groups": [{{"keys": {{KEY: VALUE}}, "runs": [RUN_ID…],
+                    "metrics": {{METRIC: {{"count", "mean", "std", "min",
+                    "max"}}}}}}…]; a key that its runs lack is left out
+  importance        "importance": [{{"param", "kind", "explained",
+                    "correlation", "runs", "distinct"}}…]; "kind" is number or
+                    category, "runs" and "distinct" count runs and values
   show              "run": RUN; with --revisions "revisions": [RUN…]
   compare           "comparison": {{"runs", "params": ROWS, "metrics": ROWS,
                     "tags": ROWS, "environment": ROWS}}
