@@ -287,6 +287,29 @@ def test_what_is_not_drawn_is_noted(repo: Path) -> None:
     assert answer.err == "note: 1 point of loss not drawn: a log axis has no place for what is not positive\n"
 
 
+def test_the_legend_has_the_last_value_also_where_it_cannot_be_drawn(repo: Path) -> None:
+    ends = {"up": math.inf, "down": -math.inf, "zero": 0.0, "gone": math.nan, "well": 0.25}
+    for name, end in ends.items():
+        with gittrack.start_run("x", name=name) as run:
+            run.log({"loss": 2.0})
+            run.log({"loss": end})
+    with gittrack.start_run("x", name="only") as run:
+        run.log({"loss": math.inf})
+    for words in (["--log", "y"], ["--smooth", "2"]):
+        lines = call("plot", "loss", *words).lines
+        legend = {line.split()[-3]: line.split()[-1] for line in lines[-6:]}
+        assert legend == {
+            "up": "inf",
+            "down": "-inf",
+            "zero": "0.0000",
+            "gone": "nan",
+            "well": "0.2500",
+            "only": "inf",
+        }
+    grouped = call("plot", "loss", "-r", "only", "--group", "experiment").lines[-1].split()
+    assert (grouped[-3], grouped[-1]) == ("experiment=x", "inf")
+
+
 def test_a_terminal_is_filled_and_colours_are_left_out_where_they_are_not_wanted(runs: list[str]) -> None:
     code, text = spawn_in_terminal("plot", "loss", columns=60)
     assert code == 0

@@ -5,7 +5,6 @@ Pure but for plotext's canvas: a picture in, lines out. Knows nothing of command
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import click
@@ -14,7 +13,6 @@ from ..compare import find_best, guess_goal
 from ..errors import Unsupported
 from ..figure import (
     Chart,
-    Line,
     Panel,
     Parallel,
     Scatter,
@@ -135,7 +133,7 @@ def _make_legend(chart: Chart, room: Room) -> list[str]:
 def _make_values(panel: Panel, numbers: Sequence[int], room: Room, *, rank: int) -> Column:
     """Return the column of a metric: the last value of each line, the best one marked."""
     lines = {line.number: line for line in panel.lines}
-    ends = [_find_end(lines[number]) if number in lines else None for number in numbers]
+    ends = [lines[number].last if number in lines else None for number in numbers]
     texts = format_metrics(ends)
     sign = "±" if room.unicode else "+-"
     best = find_best(ends, goal=guess_goal(panel.metric))
@@ -146,12 +144,6 @@ def _make_values(panel: Panel, numbers: Sequence[int], room: Room, *, rank: int)
             text = f"{text} {sign} {format_metric(line.uppers[-1] - line.ys[-1])}"
         cells.append(Cell(text, "best" if index in best else ""))
     return Column(clip(clean(panel.metric), 20, keep="end"), tuple(cells), rank=rank, align="right")
-
-
-def _find_end(line: Line) -> float | None:
-    """Return the last value of a line as it was recorded, not smoothed."""
-    values = line.raw or line.ys
-    return next((value for value in reversed(values) if math.isfinite(value)), math.nan) if values else None
 
 
 def _paint_swatch(number: int, room: Room, *, alone: bool = False) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..errors import InvalidInput
+from ..group import measure
 from .axis import Axis, Placed, choose_unit, place_points
 from .band import average_curves
 from .points import Points
@@ -36,7 +37,8 @@ class Line:
     """One curve: its name, x and y. A y that is not finite is a gap.
 
     `number` chooses its look: lines of one run or group have the same in every panel. `raw` are the values before they
-    were smoothed. `lowers` and `uppers` are the edges of a band around it, `counts` the runs it is the mean of.
+    were smoothed. `lowers` and `uppers` are the edges of a band around it, `counts` the runs it is the mean of. `last`
+    is the value at its end as it was recorded, also where that cannot be drawn; of a mean, the mean's.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Line:
     lowers: Sequence[float] = ()
     uppers: Sequence[float] = ()
     counts: Sequence[int] = ()
+    last: float | None = None
 
     def pick(self, positions: Sequence[int]) -> Line:
         """Return the line with the points at some positions only."""
@@ -155,13 +158,15 @@ class _Notes:
 
 def _make_line(trace: Trace, metric: str, look: Look, notes: _Notes, numbers: Mapping[str, int]) -> Line:
     along = trace.series.get(look.axis.metric)
-    placed = place_points(trace.series[metric], look.axis, started=trace.started, along=along)
+    points = trace.series[metric]
+    placed = place_points(points, look.axis, started=trace.started, along=along)
     notes.add(metric, f"there is no {look.axis.title} beside them", placed.left_out)
     placed = _make_drawable(placed, metric, look.log, notes)
     name, number = (
         (trace.group, numbers[trace.group]) if look.grouped else (trace.name or trace.run_id[:8], numbers[trace.run_id])
     )
-    line = Line(name, number, placed.xs, placed.ys, run_ids=(trace.run_id,))
+    last = points.values[-1] if len(points) else None
+    line = Line(name, number, placed.xs, placed.ys, run_ids=(trace.run_id,), last=last)
     if not look.smoothing:
         return line
     return replace(line, ys=smooth(line.ys, look.smoothing), raw=() if look.grouped else line.ys)
@@ -202,6 +207,7 @@ def _average(lines: Sequence[Line], look: Look) -> Iterator[Line]:
             lowers=lowers,
             uppers=band.uppers,
             counts=band.counts,
+            last=band.means[-1] if band.means else measure([line.last for line in members]).mean,
         )
 
 
