@@ -123,12 +123,12 @@ def test_interruptions_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["ls", "--colums", "id"],
             2,
-            "error: no such option '--colums'\n  usage: gittrack ls [OPTIONS]\nhint: gittrack ls --columns\n",
+            "error: no such option '--colums'\n  usage: gittrack ls [OPTIONS] [QUERY]\nhint: gittrack ls --columns\n",
         ),
         (
             ["ls", "--zzz"],
             2,
-            "error: no such option '--zzz'\n  usage: gittrack ls [OPTIONS]\nhint: gittrack ls --help\n",
+            "error: no such option '--zzz'\n  usage: gittrack ls [OPTIONS] [QUERY]\nhint: gittrack ls --help\n",
         ),
         (
             ["--stor", "x", "ls"],
@@ -181,7 +181,7 @@ def test_a_traceback_is_shown_with_debug_only(repo: Path) -> None:
     quiet = spawn("show", "latest", directory=repo)
     assert quiet.returncode != 0
     assert "Traceback" not in quiet.stderr
-    assert quiet.stderr.startswith("error: ")
+    assert "\nerror: " in "\n" + quiet.stderr
     for words in (("--debug", "show", "latest"), ("show", "latest", "--debug")):
         loud = spawn(*words, directory=repo)
         assert "Traceback" in loud.stderr
