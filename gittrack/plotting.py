@@ -92,6 +92,11 @@ def make_plan(
         raise InvalidInput("only curves can be smoothed")
     if kind == "scatter" and x is None:
         raise InvalidInput("a scatter needs a param or metric as its x", hint="gittrack plot METRIC --x params.lr")
+    if kind == "line" and x is not None and x.startswith((_PARAMS, _TAGS)):
+        raise InvalidInput(
+            f"a line needs step, time, wall or a metric as its x, not {x!r:.100}",
+            hint=f"gittrack plot METRIC --kind scatter --x {x}",
+        )
     sides = frozenset(log)
     if not sides <= {"x", "y"}:
         raise InvalidInput(f"a log axis is x or y, not {', '.join(sorted(sides - {'x', 'y'})):.40}")
@@ -151,6 +156,7 @@ def make_picture(runs: Sequence[StoredRun], metrics: Sequence[str], plan: Plan) 
     if plan.kind == "line":
         if isinstance(plan.x, str):
             raise InvalidInput(f"the x axis of curves is step, time, wall or a metric, not {plan.x!r:.100}")
+        _check_axis(plan.x, runs, metrics)
         look = Look(plan.x, plan.smoothing, plan.log, bool(plan.group), title)
         return make_chart(list(gather_traces(runs, metrics, plan)), metrics, look)
     samples = _gather_samples(runs, plan.group)
@@ -165,6 +171,19 @@ def make_picture(runs: Sequence[StoredRun], metrics: Sequence[str], plan: Plan) 
     if not params:
         raise InvalidInput("parallel coordinates need a param in which these runs differ")
     return make_parallel(samples, [*params, *keys[1:], keys[0]], title=title)
+
+
+def _check_axis(axis: Axis, runs: Sequence[StoredRun], metrics: Sequence[str]) -> None:
+    """Raise InvalidInput where what is to be the x axis of curves is no metric, but a param or tag of these runs."""
+    name = axis.metric
+    if axis.kind != "metric" or any(name in run.summary for run in runs):
+        return
+    for prefix, what in ((_PARAMS, "param"), (_TAGS, "tag")):
+        if any(name in (run.params if prefix == _PARAMS else run.tags) for run in runs):
+            raise InvalidInput(
+                f"{name!r:.100} is a {what}, and a line needs step, time, wall or a metric as its x",
+                hint=f"gittrack plot {metrics[0]} --x {prefix}{name}",
+            )
 
 
 def gather_traces(runs: Sequence[StoredRun], metrics: Sequence[str], plan: Plan) -> Iterable[Trace]:
