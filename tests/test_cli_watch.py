@@ -22,7 +22,7 @@ from gittrack import follower as follower_module
 from gittrack.cli.room import Room
 from gittrack.cli.terminal import Screen
 from gittrack.cli.text import count_cells
-from gittrack.cli.watch import Watch, render_watch, say_change
+from gittrack.cli.watch import Watch, find_missing, render_watch, say_change
 from gittrack.figure import Look, make_points
 from gittrack.follower import RunFollower, find_live_runs
 from gittrack.model import Status
@@ -264,7 +264,32 @@ def test_a_watch_ends_after_it_has_shown_the_end() -> None:
     assert ended.draw(Room(Screen())) is None
 
 
+def test_a_metric_that_the_run_lacks_is_said() -> None:
+    followed = Followed()
+    missing = find_missing(followed, ("los", "acc"))  # type: ignore[arg-type]
+    assert missing is not None
+    assert (missing.message, missing.hint) == ("'swift-heron-7' has no metric 'los' so far", "loss")
+    assert find_missing(followed, ("loss",)) is None  # type: ignore[arg-type]
+    assert find_missing(Followed(points=0), ("los",)) is None  # type: ignore[arg-type]
+    lines = render_watch(followed, ("los",), Look(), ROOMS["80"], now=NOW)  # type: ignore[arg-type]
+    assert "'swift-heron-7' has no metric 'los' so far; hint: loss" in lines
+    said: list[str] = []
+    watched = Watch(followed, ("los",), Look(), lambda error: said.append(error.message))  # type: ignore[arg-type]
+    for _ in range(3):
+        watched.draw(Room(Screen()))
+    assert said == ["'swift-heron-7' has no metric 'los' so far"]
+
+
 # The command
+
+
+def test_a_metric_that_an_ended_run_lacks_is_not_found(repo: Path) -> None:
+    with gittrack.start_run("churn", name="swift-heron-7") as run:
+        run.log({"loss": 1.0})
+    answer = call("watch", "swift-heron-7", "-m", "los", "-m", "other", "--every", "0.1")
+    assert (answer.code, len(answer.lines)) == (3, 1)
+    assert answer.err == "error: 'swift-heron-7' has no metric 'los' and no 'other'\nhint: loss\n"
+    assert call("watch", "swift-heron-7", "-m", "loss", "--every", "0.1").code == 0
 
 
 def read_until(stream: int, wanted: Callable[[str], bool]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import time_ns
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from ..errors import NotFound
 from .amounts import format_duration, format_metric, format_param, format_utc
 from .canvas import render_curves
 from .command import Command, complete_run, experiment_option, pass_session
+from .failure import find_close
 from .redraw import redraw
 from .room import Room
 from .session import Session
@@ -32,11 +33,15 @@ _ROWS_A_PANEL = 12
 
 @dataclass
 class Watch:
-    """What is shown of a run that is followed: the named metrics, else the most telling ones."""
+    """What is shown of a run that is followed: the named metrics, else the most telling ones.
+
+    `warn` is told once which of the named metrics the run lacks, when it has others, where no screen shows it.
+    """
 
     follower: RunFollower
     metrics: tuple[str, ...]
     look: Look
+    warn: Callable[[NotFound], None] | None = None
     ended: bool = False
     lines: Sequence[str] = ()
 
@@ -47,11 +52,32 @@ class Watch:
         changed = self.follower.look()
         self.ended = not self.follower.live
         now = time_ns() // 1000
+        if self.warn is not None and not self.ended and not room.screen.interactive:
+            missing = find_missing(self.follower, self.metrics)
+            if missing is not None:
+                self.warn(missing)
+                self.warn = None
         if room.screen.interactive:
             self.lines = render_watch(self.follower, self.metrics, self.look, room, now=now)
         elif changed:
             self.lines = [say_change(self.follower, self.metrics, now=now)]
         return self.lines
+
+
+def find_missing(follower: RunFollower, metrics: Sequence[str]) -> NotFound | None:
+    """Return what is to be said of named metrics that a run does not have, though it has others; None else."""
+    known = sorted(follower.summary)
+    missing = [metric for metric in metrics if metric not in follower.summary]
+    if not known or not missing:
+        return None
+    close = dict.fromkeys(name for metric in missing for name in find_close(metric, known))
+    names = " and no ".join(repr(metric) for metric in missing)
+    name = follower.run.name or follower.run.id[:8]
+    yet = " so far" if follower.live else ""
+    return NotFound(
+        f"{name!r:.100} has no metric {names:.300}{yet}",
+        hint=" or ".join(close) or f"gittrack show {follower.run.id[:8]}",
+    )
 
 
 def render_watch(follower: RunFollower, metrics: Sequence[str], look: Look, room: Room, *, now: int) -> list[str]:
@@ -62,6 +88,9 @@ def render_watch(follower: RunFollower, metrics: Sequence[str], look: Look, room
     head = _render_head(follower, room, now=now)
     ranked = list(metrics) or rank_metrics([follower.summary])
     shown = [metric for metric in ranked if metric in follower.series]
+    missing = find_missing(follower, metrics)
+    if missing is not None:
+        head.append(clip(clean(f"{missing.message}; hint: {missing.hint}"), room.width))
     if not shown:
         return [*head, "", "no points yet" + (f" of {clean(', '.join(metrics))}" if metrics else "")]
     rows = room.rows or 0
@@ -170,4 +199,8 @@ def watch(
                 raise NotFound("no run is live", hint="gittrack run -- python train.py")
             run = live[0]
         follower = RunFollower(tracker, tracker.get_run(run, experiment=experiment))
-        redraw(session.terminal, Watch(follower, metrics, look).draw, seconds=seconds)
+        watched = Watch(follower, metrics, look, lambda error: session.terminal.warn(error.message, hint=error.hint))
+        redraw(session.terminal, watched.draw, seconds=seconds)
+        missing = find_missing(follower, metrics)
+        if missing is not None:
+            raise missing
