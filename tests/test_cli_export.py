@@ -155,7 +155,7 @@ def test_a_repository_without_runs_gives_a_header(repo: Path) -> None:
         (["-o", "x.xls"], 2, "the ending of 'x.xls' stands for no format"),
         (["--dataset", "d", "-o", "x.csv"], 2, "--dataset goes without -o"),
         (["-t", "params", "-t", "tags"], 2, "a file holds one table"),
-        (["-o", "nowhere/x.csv"], 1, "No such file or directory"),
+        (["-o", "nowhere/x.csv"], 2, "there is no directory 'nowhere'"),
     ],
 )
 def test_what_cannot_be_exported_is_said(runs: dict[str, str], words: list[str], code: int, said: str) -> None:
