@@ -25,6 +25,14 @@ def make_mark(run_id: str, tree: str) -> str:
     return hashlib.sha256(f"{run_id}:{tree}".encode()).hexdigest()[:_MARK_LENGTH]
 
 
+def hide_previous(tree: str, previous: str) -> str:
+    """Return what a revision with this tree names in place of a deleted one that it was made from.
+
+    An id as long as theirs, and of nothing: it tells that the revision was made from another, and not from which.
+    """
+    return hashlib.sha256(f"{tree}:{previous}".encode()).hexdigest()[: len(previous)]
+
+
 @dataclass(frozen=True)
 class Dropped:
     """Revisions that count as if they did not exist, wherever they come from: by run id, their marks."""

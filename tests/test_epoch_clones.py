@@ -16,6 +16,7 @@ from gittrack.deletion import delete_runs, redact_run
 from gittrack.epoch import has_epoch, join_epochs, read_line
 from gittrack.errors import Unsupported
 from gittrack.history import History
+from gittrack.merge import Node, find_heads
 from gittrack.tracker import Tracker
 
 REF = "refs/heads/gittrack/churn"
@@ -186,21 +187,30 @@ def test_an_edit_by_who_had_not_heard_does_not_bring_a_secret_back(pair: tuple[C
     bob.edit(number_id(1), tags={"bob": "was here"})
     bob.resume(number_id(1), [0.25])
     bob.edit(number_id(1), note="bob's note")
+    gone = git(ada.directory, "log", "--format=%T", f"--grep=Run: {number_id(1)}", REF).split()
     redact(ada, 1, "params.key")
     assert not holds(ada, "s3cret1")
     join(bob, ada)
+    assert not any(holds(bob, tree) for tree in gone), "nothing tells where a server may still have it"
     assert not holds(bob, "s3cret1")
     assert holds(bob, "s3cret2")
     with bob.open() as tracker:
         revisions = tracker.history.list_run_revisions("churn", number_id(1))
+        nodes = [
+            Node(entry.commit.tree, entry.trailers.revision, entry.commit.time, "", entry.trailers.previous)
+            for entry in revisions
+        ]
+        heads = {head.tree for head in find_heads(nodes)}
         runs = [tracker.history.load_snapshot(entry.commit) for entry in revisions]
     assert [run.params["key"] for run in runs] == ["[redacted]"] * 4
     assert {run.run.redacted for run in runs} == {("params.key",)}
+    assert [entry.trailers.revision for entry in revisions if entry.commit.tree in heads] == [5, 3], "both sides count"
     assert runs[0].run.note == "bob's note"
     assert runs[0].run.tags["bob"] == "was here"
     assert runs[0].summary["loss"].count == 3
     chain = [entry for entry in revisions if entry.trailers.previous]
     trees = {entry.commit.tree for entry in revisions}
+    assert len(chain) == 4
     assert sum(set(entry.trailers.previous) <= trees for entry in chain) == 2, (
         "each still names the one it was made from"
     )

@@ -54,7 +54,7 @@ def test_a_text_is_nowhere_any_more_and_nothing_else_changed(snapshot: Snapshot)
     search = TextSearch(spell_text([SECRET]))
     clean = search.snapshot(snapshot)
     assert find_spellings(clean) == []
-    assert bool(search.places) == bool(find_spellings(snapshot))
+    assert search.places or not find_spellings(snapshot)
     if not search.places:
         assert strategies.same(clean, replace(snapshot, environment=clean.environment))
     assert len(clean.params) == len(snapshot.params)

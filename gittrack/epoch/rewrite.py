@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from .. import layout
 from ..canonical import encode_rows
-from ..dropped import encode_dropped
+from ..dropped import Dropped, encode_dropped
 from ..errors import Conflict, GittrackError
 from ..history import History
 from ..message import RunTrailers, parse_message, write_epoch_message
@@ -88,7 +88,7 @@ def write_plan(history: History, slug: str, plan: Plan) -> str:
     else:
         parent = plan.base.tip
         seen = {record.key for record in plan.base.records}
-    return store.write_chain(_list_commits(_redact(history, plan.replays), seen), parent=parent)
+    return store.write_chain(_list_commits(_redact(history, plan), seen), parent=parent)
 
 
 def find_redacted(history: History, record: Record) -> tuple[str, ...]:
@@ -122,32 +122,38 @@ def _digest(redacted: Mapping[str, frozenset[str]]) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def _redact(history: History, replays: Iterable[Replay]) -> Iterator[Record]:
+def _redact(history: History, plan: Plan) -> Iterator[Record]:
     """Yield the records of replays, those that hold what somebody has redacted without it.
 
     One that cannot be read cannot be redacted either, and is left out.
     """
-    waiting = list(replays)
     trees: dict[str, str] = {}
     clean: dict[Key, Record] = {}
     # By revision, whatever the clocks said: each names the trees that it was made from.
-    for replay in sorted((replay for replay in waiting if replay.redact), key=lambda replay: replay.record.revision):
+    tainted = (replay for replay in plan.replays if replay.redact)
+    for replay in sorted(tainted, key=lambda replay: replay.record.revision):
         with suppress(GittrackError):
-            clean[replay.record.key] = _redact_record(history, replay, trees)
+            clean[replay.record.key] = _redact_record(history, replay, trees, plan.dropped)
             trees[replay.record.tree] = clean[replay.record.key].tree
-    for replay in waiting:
+    for replay in plan.replays:
         if not replay.redact:
             yield replay.record
         elif replay.record.key in clean:
             yield clean[replay.record.key]
 
 
-def _redact_record(history: History, replay: Replay, trees: Mapping[str, str]) -> Record:
+def _redact_record(history: History, replay: Replay, trees: Mapping[str, str], dropped: Dropped) -> Record:
     record = replay.record
     said = parse_message(record.message, where=f"commit {record.commit[:12]}")
     previous = [trees.get(tree, tree) for tree in said.previous] if isinstance(said, RunTrailers) else []
     commit = Commit(record.commit, record.tree, (), record.author, record.time, record.message)
-    staged = redact_tree(history, commit, replay.redact, previous=previous)
+    staged = redact_tree(
+        history,
+        commit,
+        replay.redact,
+        previous=previous,
+        is_dropped=lambda tree: dropped.holds(record.run_id, tree),
+    )
     return replace(record, tree=staged.tree, message=staged.message)
 
 

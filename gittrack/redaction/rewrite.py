@@ -6,15 +6,17 @@ of branches, and of who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from .. import layout
 from ..admission import MAX_PART_SIZE
 from ..content import ContentStore
+from ..dropped import hide_previous
 from ..errors import Corrupt
 from ..history import History
+from ..message import write_run_message
 from ..model import Pointer, Snapshot
 from ..revision import StagedTree, stage_snapshot
 from ..series import decode_part, drop_metrics, encode_parts
@@ -96,29 +98,43 @@ def plan_redaction(
 
 
 def stage_redaction(history: History, content: ContentStore, redaction: Redaction, *, revision: int) -> StagedTree:
-    """Write the tree of a planned redaction as a revision of its run, which says of no other that it was made from it.
+    """Write the tree of a planned redaction as a revision of its run.
 
-    The new content of artifacts is in the content store first. Equal input gives an equal tree.
+    What it was made from is deleted, and only named in a way that leads nowhere. The new content of artifacts is in the
+    content store first. Equal input gives an equal tree.
     """
     artifacts = dict(redaction.snapshot.artifacts)
     for path, pointer in redaction.contents.items():
         with content.open(pointer) as file:
             artifacts[path] = content.put_chunks(redaction.search.replace_stream(file))
     snapshot = replace(redaction.snapshot, artifacts=artifacts)
-    return _stage(history, redaction.commit, snapshot, files=redaction.files, revision=revision)
+    staged = _stage(history, redaction.commit, snapshot, files=redaction.files, revision=revision)
+    return _name_previous(staged, [hide_previous(staged.tree, redaction.commit.tree)])
 
 
-def redact_tree(history: History, commit: Commit, places: Iterable[str], *, previous: Iterable[str] = ()) -> StagedTree:
+def redact_tree(
+    history: History,
+    commit: Commit,
+    places: Iterable[str],
+    *,
+    previous: Iterable[str],
+    is_dropped: Callable[[str], bool],
+) -> StagedTree:
     """Write the run of a commit without what is in some places, at the revision it has; places it lacks are fine.
 
     For a revision that was made by somebody who did not know of a redaction. `previous` are the trees of the revisions
-    it says it was made from.
+    it was made from; those that are dropped are named in a way that leads nowhere.
     """
     listed = tuple(places)
     snapshot = redact_places(history.load_snapshot(commit), listed)
     sources = _list_source(history.store, commit) if any(place.startswith("source/") for place in listed) else {}
     files = {path: None for path in sources if f"source/{path}" in listed}
-    return _stage(history, commit, snapshot, files=files, revision=snapshot.run.revision, previous=previous)
+    staged = _stage(history, commit, snapshot, files=files, revision=snapshot.run.revision)
+    return _name_previous(staged, [hide_previous(staged.tree, tree) if is_dropped(tree) else tree for tree in previous])
+
+
+def _name_previous(staged: StagedTree, previous: Iterable[str]) -> StagedTree:
+    return replace(staged, message=write_run_message(staged.snapshot, previous=previous))
 
 
 def _stage(
@@ -128,7 +144,6 @@ def _stage(
     *,
     files: Mapping[str, bytes | None],
     revision: int,
-    previous: Iterable[str] = (),
 ) -> StagedTree:
     store = history.store
     entry = store.find_entry(commit.tree, layout.SOURCE_DIRECTORY)
@@ -138,7 +153,7 @@ def _stage(
         source = _edit_tree(store, source, {tuple(path.split("/")): data for path, data in files.items()})
         run = replace(run, source=replace(run.source, tree=source))
     parts = _redact_parts(history, commit, set(snapshot.summary))
-    return stage_snapshot(store, replace(snapshot, run=run), parts=parts, source=source, previous=previous)
+    return stage_snapshot(store, replace(snapshot, run=run), parts=parts, source=source)
 
 
 def _redact_parts(history: History, commit: Commit, kept: set[str]) -> dict[str, bytes | TreeEntry]:
