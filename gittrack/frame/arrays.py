@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# Where a text stands so often on average, each is encoded once.
+_REPEATS = 8
+
 _BIT_OF_FLAG = bytes(48 + (flag != 0) for flag in range(256))
 
 
@@ -43,6 +46,18 @@ def make_texts(texts: Sequence[str | None]) -> pa.StringArray:
     """Return texts as an array, with a null for each None."""
     import pyarrow as pa
 
+    unique = dict.fromkeys(texts)
+    if len(unique) * _REPEATS > len(texts):
+        return _encode_texts(texts)
+    if list(unique) == [None]:
+        return pa.nulls(len(texts), pa.string())
+    codes = {text: code for code, text in enumerate(unique)}
+    return _encode_texts(list(unique)).take(make_plain(array("i", map(codes.__getitem__, texts)), pa.int32()))
+
+
+def _encode_texts(texts: Sequence[str | None]) -> pa.StringArray:
+    import pyarrow as pa
+
     plain = [text or "" for text in texts]
     data = encode_text("".join(plain))
     # In ASCII a letter is a byte, so that the texts need not be encoded one by one.
@@ -55,20 +70,8 @@ def join_texts(columns: Iterable[Sequence[str | None] | int]) -> pa.StringArray:
     """Return columns of texts one after the other as an array; a number stands for so many nulls."""
     import pyarrow as pa
 
-    pieces, ends, valid = [], array("i", [0]), bytearray()
-    for column in columns:
-        if isinstance(column, int):
-            ends.extend([ends[-1]] * column)
-            valid += bytes(column)
-            continue
-        part = make_texts(column)
-        _, offsets, data = part.buffers()
-        first, above = memoryview(offsets).cast("i"), ends[-1]
-        ends.extend([above + end for end in first[1 : len(column) + 1]])
-        pieces.append(data)
-        valid += bytes(text is not None for text in column) if part.null_count else b"\1" * len(column)
-    validity = pa.py_buffer(pack_flags(valid)) if 0 in valid else None
-    return pa.StringArray.from_buffers(len(valid), pa.py_buffer(ends), pa.py_buffer(b"".join(pieces)), validity)
+    parts = [pa.nulls(column, pa.string()) if isinstance(column, int) else make_texts(column) for column in columns]
+    return pa.concat_arrays([pa.nulls(0, pa.string()), *parts])
 
 
 def make_numbers(values: Sequence[int | None], type: pa.DataType) -> pa.Array:

@@ -151,16 +151,17 @@ class SegmentBuilder:
 
     def add_params(self, params: Mapping[str, Scalar]) -> None:
         """Add params to the open row."""
-        row, columns = self.height - 1, self._params
+        row, columns, weight = self.height - 1, self._params, 30 * len(params)
         for key, value in params.items():
             column = columns.get(key)
             if column is None:
                 column = columns.setdefault(self._spell(key), _Params())
             column.rows.append(row)
             column.values.append(value)
-            self.weight += 30 + len(key)
+            weight += len(key)
             if type(value) is str:
-                self.weight += len(value)
+                weight += len(value)
+        self.weight += weight
 
     def add_summary(self, summary: Mapping[str, MetricSummary]) -> None:
         """Add the summaries of metrics to the open row."""

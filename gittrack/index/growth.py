@@ -149,7 +149,8 @@ class _Growth:
         )
         if bulk is not None:
             try:
-                return self.lay_out(findings, bulk)
+                with bulk:
+                    return self.lay_out(findings, bulk)
             except (StoreFailed, Unsupported):
                 self._commits = self._harvest.commits
                 self._pieces = []

@@ -6,40 +6,50 @@ of how the rows are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from .. import layout
-from ..admission import MAX_POINTER_SIZE, find_artifact_fault, find_parts_fault, find_run_fault
+from ..admission import find_parts_fault, find_run_fault
 from ..canonical import decode_object
 from ..errors import Corrupt, GittrackError
 from ..frame import Block, SegmentBuilder
-from ..history import MAX_ARTIFACT_DEPTH, History
+from ..history import History
 from ..model import Pointer, Run
 from ..pointer import decode_pointer
-from ..store import TreeEntry
 from .finding import Damage, Finding
-from .reader import ObjectReader
+from .listing import Listing
+from .reader import ObjectReader, Objects, Tree
 from .record import read_metrics, read_params, read_run, split_metrics
 from .summaries import SummaryBatch
 
-_LONGEST_CHUNK = 2000
-_SHORTEST_CHUNK = 16
-_MOST_ARTIFACTS = 50_000
-_MOST_DIRECTORY_ENTRIES = 200_000
+# So many runs are read together, fewer where they have many artifacts, and so many such chunks are under way at once.
+_LONGEST_CHUNK = 128
+_SHORTEST_CHUNK = 4
+_MOST_ARTIFACTS = 20_000
+_WINDOW = 3
+
 _MOST_REMEMBERED = 20_000
 
 # A segment is full with so many rows, or bytes of text and numbers.
 _MOST_ROWS = 32_768
 _MOST_WEIGHT = 192 << 20
 
-# What is larger is read by itself, and no more than so much of a chunk is held at once.
-_LARGEST_QUICK_FILE = 4 << 20
-_MOST_CHUNK_BYTES = 128 << 20
-
 _JSON_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE)
 
 Artifacts = dict[str, Pointer]
-Tree = dict[str, TreeEntry]
+
+
+class Wanted(NamedTuple):
+    """Trees and files, by id, that a chunk needs to go on."""
+
+    trees: Sequence[str]
+    files: Sequence[str]
+
+
+Steps = Generator[Wanted, Objects, None]
 
 
 class Loader:
@@ -56,39 +66,110 @@ class Loader:
         self._environments: set[str] = set()
         self._pointers: dict[str, Pointer] = {}
         self._directories: dict[str, Tree] = {}
-        self._artifacts_seen = 0
+        self._most = _LONGEST_CHUNK
         self.damages: list[Damage] = []
 
     def load(self, findings: Sequence[Finding], *, advance: Callable[[int], None]) -> None:
-        """Lay all findings out that can be read, in their order; `advance` is told each time how many more are done."""
-        start, length = 0, _LONGEST_CHUNK // 4
-        while start < len(findings):
-            before = self._artifacts_seen
-            chunk = findings[start : start + length]
-            self._load_chunk(chunk)
-            advance(len(chunk))
-            start += len(chunk)
-            artifacts = (self._artifacts_seen - before) / len(chunk)
-            length = max(_SHORTEST_CHUNK, min(_LONGEST_CHUNK, int(_MOST_ARTIFACTS / (artifacts + 1))))
+        """Lay all findings out that can be read, about in their order.
+
+        `advance` is told each time how many more are done.
+        """
+        underway: deque[tuple[Steps, int]] = deque()
+        start = 0
+        while True:
+            while start < len(findings) and len(underway) < _WINDOW:
+                chunk = findings[start : start + self._most]
+                start += len(chunk)
+                steps = self._load_chunk(chunk)
+                self._reader.ask(*next(steps))
+                underway.append((steps, len(chunk)))
+            if not underway:
+                break
+            # The answers come in the order of the questions, so it is always the turn of whoever asked longest ago.
+            steps, length = underway.popleft()
+            try:
+                self._reader.ask(*steps.send(self._reader.receive()))
+            except StopIteration:
+                advance(length)
+            else:
+                underway.append((steps, length))
         self._hand_on()
 
-    def _load_chunk(self, findings: Sequence[Finding]) -> None:
-        trees = list(self._reader.read_trees([finding.tree for finding in findings]))
-        files = self._read_files(trees)
-        parts = self._check_parts(trees)
-        artifacts = self._read_artifacts(trees)
-        summaries = self._read_summaries(trees, files)
+    def _load_chunk(self, findings: Sequence[Finding]) -> Steps:
+        """Load some findings, in steps: each yields what is wanted to go on, and is sent what of it can be read."""
+        objects = yield Wanted([finding.tree for finding in findings], ())
+        trees = [objects.trees.get(finding.tree) for finding in findings]
+        listing = Listing(trees)
+        parts = {id for tree in trees if (id := _find_parts(tree)) is not None}
+        known = self._recall(parts | listing.wanted)
+        objects = yield Wanted(list((parts | listing.wanted) - known.keys()), self._list_files(trees))
+        files = objects.files
+        known.update(self._keep(objects.trees))
+        good_parts = {id for id in parts if id in known and find_parts_fault(known[id]) is None}
+        while listing.wanted:
+            listing.descend(known)
+            known = self._recall(listing.wanted)
+            if len(known) < len(listing.wanted):
+                objects = yield Wanted(list(listing.wanted - known.keys()), ())
+                known.update(self._keep(objects.trees))
+        pointers = {id: self._pointers[id] for id in listing.files if id in self._pointers}
+        if len(pointers) < len(listing.files):
+            objects = yield Wanted((), list(listing.files - pointers.keys()))
+            pointers.update(self._read_pointers(objects.files))
+        self._most = max(_SHORTEST_CHUNK, min(_LONGEST_CHUNK, _MOST_ARTIFACTS * len(findings) // (listing.count + 1)))
+        plain = [
+            tree if _find_parts(tree) in good_parts or (tree and layout.METRICS_DIRECTORY not in tree) else None
+            for tree in trees
+        ]
+        self._lay_out(findings, plain, files, listing.resolve(pointers))
+
+    def _list_files(self, trees: Iterable[Tree | None]) -> list[str]:
+        """Return the ids of the JSON files of some runs, without environments that were found to be good."""
+        wanted: dict[str, None] = {}
+        for tree in trees:
+            if tree is not None:
+                wanted.update((tree[name].id, None) for name in _JSON_FILES if name in tree)
+                environment = tree.get(layout.ENVIRONMENT_FILE)
+                if environment is not None and environment.id not in self._environments:
+                    wanted[environment.id] = None
+        return list(wanted)
+
+    def _recall(self, ids: set[str]) -> dict[str, Tree]:
+        """Return those of some directories that were read before: runs share many of theirs."""
+        return {id: self._directories[id] for id in ids if id in self._directories}
+
+    def _keep(self, trees: dict[str, Tree]) -> dict[str, Tree]:
+        _make_room(self._directories)
+        self._directories.update(trees)
+        return trees
+
+    def _read_pointers(self, files: dict[str, bytes]) -> dict[str, Pointer]:
+        pointers: dict[str, Pointer] = {}
+        for id, data in files.items():
+            with suppress(Corrupt):
+                pointers[id] = decode_pointer(data)
+        _make_room(self._pointers)
+        self._pointers.update(pointers)
+        return pointers
+
+    def _lay_out(
+        self,
+        findings: Sequence[Finding],
+        trees: Sequence[Tree | None],
+        files: dict[str, bytes],
+        artifacts: Sequence[Artifacts | None],
+    ) -> None:
+        """Add a row for each finding; one whose tree or artifacts are None is read strictly."""
+        found = (
+            files.get(tree[layout.SUMMARY_FILE].id) if tree and layout.SUMMARY_FILE in tree else None for tree in trees
+        )
+        summaries = SummaryBatch([None if data is None else split_metrics(data) for data in found])
         taken: list[tuple[int, int]] = []
-        for number, (finding, tree) in enumerate(zip(findings, trees, strict=True)):
-            listed = artifacts[number]
-            if (
-                tree is None
-                or listed is None
-                or _find_directory(tree) not in parts
-                or not self._add(finding, tree, files, listed, split=summaries.lines[number] is not None)
-            ):
+        for number, (finding, tree, listed) in enumerate(zip(findings, trees, artifacts, strict=True)):
+            split = summaries.lines[number] is not None
+            if tree is None or listed is None or not self._add(finding, tree, files, listed, split=split):
                 self._add_strictly(finding)
-            elif summaries.lines[number]:
+            elif split:
                 taken.append((number, self._builder.height - 1))
             if self._builder.height >= _MOST_ROWS or self._builder.weight >= _MOST_WEIGHT:
                 summaries.put(self._builder, taken)
@@ -100,34 +181,6 @@ class Loader:
         if self._builder.height:
             self._emit(self._builder.finish())
             self._builder = SegmentBuilder()
-
-    def _read_summaries(self, trees: Sequence[Tree | None], files: dict[str, bytes]) -> SummaryBatch:
-        found = (
-            files.get(tree[layout.SUMMARY_FILE].id) if tree and layout.SUMMARY_FILE in tree else None for tree in trees
-        )
-        return SummaryBatch([None if data is None else split_metrics(data) for data in found])
-
-    def _read_files(self, trees: Sequence[Tree | None]) -> dict[str, bytes]:
-        wanted: dict[str, None] = {}
-        for tree in trees:
-            if tree is None:
-                continue
-            wanted.update((tree[name].id, None) for name in _JSON_FILES if name in tree)
-            environment = tree.get(layout.ENVIRONMENT_FILE)
-            if environment is not None and environment.id not in self._environments:
-                wanted[environment.id] = None
-        ids, files, held = list(wanted), {}, 0
-        for id, data in zip(ids, self._reader.read_blobs(ids, limit=_LARGEST_QUICK_FILE), strict=True):
-            if data is not None and held + len(data) <= _MOST_CHUNK_BYTES:
-                files[id] = data
-                held += len(data)
-        return files
-
-    def _check_parts(self, trees: Sequence[Tree | None]) -> set[str | None]:
-        """Return the ids of those directories of metric parts that are as they should be; None stands for no such."""
-        wanted = {_find_directory(tree) for tree in trees}
-        known = self._read_directories({id for id in wanted if id is not None})
-        return {None, *(id for id, directory in known.items() if find_parts_fault(directory) is None)}
 
     def _add(self, finding: Finding, tree: Tree, files: dict[str, bytes], artifacts: Artifacts, *, split: bool) -> bool:
         """Add a row, if the run is plain to read, and tell whether it was; with `split`, its metrics come later."""
@@ -168,7 +221,7 @@ class Loader:
             decode_object(files[entry.id], where=layout.ENVIRONMENT_FILE)
         except (KeyError, Corrupt):
             return False
-        _remember(self._environments)
+        _make_room(self._environments)
         self._environments.add(entry.id)
         return True
 
@@ -190,74 +243,14 @@ class Loader:
         builder.add_summary(snapshot.summary)
         builder.add_artifacts(snapshot.artifacts)
 
-    def _read_artifacts(self, trees: Sequence[Tree | None]) -> list[Artifacts | None]:
-        """Return the artifacts of each run, None where not all are plain; level by level, so that few questions do."""
-        entries: list[Tree | None] = [None if tree is None else {} for tree in trees]
-        pending = [
-            (number, "", tree[layout.ARTIFACTS_DIRECTORY].id)
-            for number, tree in enumerate(trees)
-            if tree is not None and layout.ARTIFACTS_DIRECTORY in tree
-        ]
-        depth, seen = 0, dict.fromkeys((number for number, _, _ in pending), 0)
-        while pending:
-            known = self._read_directories({id for _, _, id in pending})
-            below: list[tuple[int, str, str]] = []
-            for number, prefix, id in pending:
-                directory, found = known.get(id), entries[number]
-                seen[number] += 0 if directory is None else len(directory)
-                if directory is None or depth > MAX_ARTIFACT_DEPTH or seen[number] > _MOST_DIRECTORY_ENTRIES:
-                    entries[number] = None
-                    continue
-                for name, entry in directory.items() if found is not None else ():
-                    if find_artifact_fault(prefix + name, entry) is not None:
-                        entries[number] = None
-                        break
-                    if entry.is_tree:
-                        below.append((number, f"{prefix}{name}/", entry.id))
-                    elif found is not None:
-                        found[prefix + name] = entry
-            pending = [place for place in below if entries[place[0]] is not None]
-            depth += 1
-        self._artifacts_seen += sum(len(found) for found in entries if found)
-        return self._resolve(entries)
 
-    def _resolve(self, entries: Sequence[Tree | None]) -> list[Artifacts | None]:
-        pointers = self._read_pointers({entry.id for found in entries if found for entry in found.values()})
-        resolved: list[Artifacts | None] = []
-        for found in entries:
-            if found is None or not all(entry.id in pointers for entry in found.values()):
-                resolved.append(None)
-            else:
-                resolved.append({path: pointers[entry.id] for path, entry in found.items()})
-        return resolved
-
-    def _read_directories(self, wanted: set[str]) -> dict[str, Tree]:
-        _remember(self._directories)
-        new = [id for id in wanted if id not in self._directories]
-        for id, tree in zip(new, self._reader.read_trees(new), strict=True):
-            if tree is not None:
-                self._directories[id] = tree
-        return {id: self._directories[id] for id in wanted if id in self._directories}
-
-    def _read_pointers(self, wanted: set[str]) -> dict[str, Pointer]:
-        _remember(self._pointers)
-        new = [id for id in wanted if id not in self._pointers]
-        for id, data in zip(new, self._reader.read_blobs(new, limit=MAX_POINTER_SIZE), strict=True):
-            if data is not None:
-                try:
-                    self._pointers[id] = decode_pointer(data)
-                except Corrupt:
-                    continue
-        return self._pointers
-
-
-def _find_directory(tree: Tree | None) -> str | None:
+def _find_parts(tree: Tree | None) -> str | None:
     """Return the id of a run's directory of metric parts, if it has one."""
     entry = None if tree is None else tree.get(layout.METRICS_DIRECTORY)
     return None if entry is None else entry.id
 
 
-def _remember(known: set[str] | dict[str, Pointer] | dict[str, Tree]) -> None:
+def _make_room(known: set[str] | dict[str, Pointer] | dict[str, Tree]) -> None:
     """Forget what is known rather than let it grow without end."""
     if len(known) > _MOST_REMEMBERED:
         known.clear()

@@ -56,12 +56,14 @@ class RunRow(NamedTuple):
 
 def read_run(data: bytes, *, commit: str, commit_time: int, tree: str) -> RunRow | Run | None:
     """Return the run that a run.json holds: as a row where there is nothing unusual to it, else as a value."""
-    record = _read_object(data)
+    record = _decode_object(data)
     if record is None:
         return None
     source, tags = record.get("source"), record.get("tags", {})
+    # No field of a common run is a float, so a bare NaN or Infinity would not be taken for one.
     is_common = type(source) is dict and _has_types(source, _SOURCE_FIELDS) and _has_types(record, _RUN_FIELDS)
-    if not _is_all(data, len(record) + len(source or ()) + len(tags) if is_common else _count_keys(record)):
+    keys = len(record) + len(record["source"]) + len(tags) if is_common else _count_keys(record)
+    if not _is_all(data, keys) or not (is_common or _has_only_numbers(data)):
         return None
     try:
         row = _read_row(record, commit, commit_time, tree) if is_common else None
@@ -160,8 +162,10 @@ def split_metrics(data: bytes) -> list[tuple[str, bytes]] | None:
     Nothing in those objects is looked at, but that none holds another or is more than one line. None too where numbers
     are spelled that are none, since whoever reads the objects may not tell them from bare ones.
     """
-    if not data.startswith(b"{\n") or not data.endswith(b"}\n}\n") or b"NaN" in data or b"Inf" in data:
+    if not data.startswith(b"{\n") or not data.endswith(b"}\n}\n"):
         return [] if data == b"{}\n" else None
+    if (b"N" in data and b"NaN" in data) or (b"I" in data and b"Inf" in data):
+        return None
     lines = data[2:-3].split(b",\n")
     count = len(lines)
     if (data.count(b"{"), data.count(b"}"), data.count(b"\n")) != (count + 1, count + 1, count + 2):
@@ -211,18 +215,27 @@ def _read_number(value: object) -> float | None:
 def _read_object(data: bytes) -> dict[str, Any] | None:
     """Return a JSON object, unless something in it needs a closer look than this decoder takes.
 
-    It lets bare NaN and Infinity pass, which the strict one refuses, so they are looked for: with their quotation marks
-    they are spelled as they should be. It does not notice a key that stands twice: see `_is_all`.
+    It does not notice a key that stands twice: see `_is_all`.
     """
-    if b"NaN" in data and data.count(b"NaN") != data.count(b'"NaN"'):
-        return None
-    if b"Infinity" in data and data.count(b"Infinity") != data.count(b'"Infinity"') + data.count(b'"-Infinity"'):
-        return None
+    return _decode_object(data) if _has_only_numbers(data) else None
+
+
+def _decode_object(data: bytes) -> dict[str, Any] | None:
     try:
         value = _decode_text(data.decode())
     except (ValueError, RecursionError):
         return None
     return value if type(value) is dict else None
+
+
+def _has_only_numbers(data: bytes) -> bool:
+    """Tell whether there is no bare NaN or Infinity in a JSON text, which this decoder lets pass.
+
+    With their quotation marks they are spelled as they should be. (A letter is found much quicker than a word.)
+    """
+    if b"N" in data and data.count(b"NaN") != data.count(b'"NaN"'):
+        return False
+    return b"I" not in data or data.count(b"Infinity") == data.count(b'"Infinity"') + data.count(b'"-Infinity"')
 
 
 def _is_all(data: bytes, keys: int) -> bool:
