@@ -144,23 +144,24 @@ class GitReader:
         trees, files = self._asked.popleft()
         found, held = Objects({}, {}), 0
         for id in trees:
-            data = self._next(id, "tree", MAX_TREE_SIZE)
+            data = self._read(self._await(), id, "tree", MAX_TREE_SIZE)
             tree = None if data is None else self._parse_tree(data)
             if tree is not None:
                 found.trees[id] = tree
         for id in files:
-            data = self._next(id, "blob", min(MAX_FILE_SIZE, _MOST_BYTES - held))
+            data = self._read(self._await(), id, "blob", min(MAX_FILE_SIZE, _MOST_BYTES - held))
             if data is not None:
                 found.files[id] = data
                 held += len(data)
         return found
 
-    def _next(self, id: str, kind: Kind, limit: int) -> bytes | None:
+    def _await(self) -> IO[bytes]:
+        """Return where the next answer comes from, after passing more questions on where few are left open."""
         if self._outstanding * 2 <= self._room:
             self._send()
-        assert self._answers is not None
         self._outstanding -= self._line
-        return self._read(self._answers, id, kind, limit)
+        assert self._answers is not None
+        return self._answers
 
     def _send(self) -> None:
         """Pass on as many questions as git's pipe holds: more would block both sides, each waiting for the other."""

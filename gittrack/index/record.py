@@ -157,27 +157,24 @@ def read_params(data: bytes) -> dict[str, Scalar] | None:
 
 
 def split_metrics(data: bytes) -> list[tuple[str, bytes]] | None:
-    """Return the lines of a summary.json that is laid out as gittrack lays it out: each metric, and its JSON object.
+    """Return the lines of a summary.json that is laid out as gittrack does it: each metric, and its JSON object.
 
-    Nothing in those objects is looked at, but that none holds another or is more than one line. None too where numbers
-    are spelled that are none, since whoever reads the objects may not tell them from bare ones.
+    The object comes without the brace that opens it, and is not looked into: just that it holds no other and is one
+    line. None too where NaN or Infinity is spelled, since who reads the objects may not tell it from a bare one.
     """
     if not data.startswith(b"{\n") or not data.endswith(b"}\n}\n"):
         return [] if data == b"{}\n" else None
     if (b"N" in data and b"NaN" in data) or (b"I" in data and b"Inf" in data):
         return None
-    lines = data[2:-3].split(b",\n")
-    count = len(lines)
+    parts = [line.partition(b'": {') for line in data[2:-3].split(b",\n")]
+    count = len(parts)
+    # One brace of each kind a line and one around them, and every line ends with one: they are all where they belong.
     if (data.count(b"{"), data.count(b"}"), data.count(b"\n")) != (count + 1, count + 1, count + 2):
         return None
-    split: dict[str, bytes] = {}
-    for line in lines:
-        head, _, row = line.partition(b'": ')
-        key = _read_head(head)
-        if key is None or row[:1] != b"{" or row[-1:] != b"}":
-            return None
-        split[key] = row
-    return list(split.items()) if len(split) == count else None
+    if data.count(b"},\n") != count - 1:
+        return None
+    split = {_read_head(head): row for head, _, row in parts if row}
+    return list(split.items()) if len(split) == count and None not in split else None  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -58,13 +58,13 @@ class SummaryBatch:
 
 
 def _read_numbers(lines: Sequence[bytes]) -> pa.Table | None:
-    """Return the numbers of JSON objects, a column each, or None where one of them is not just what it should be."""
+    """Return the numbers of JSON objects (without their first brace), a column each; None where one holds others."""
     import pyarrow as pa
     import pyarrow.json as pj
 
     if not lines:
         return _schema().empty_table()
-    data = b"\n".join(lines)
+    data = b"{" + b"\n{".join(lines)
     try:
         found = pj.read_json(pa.BufferReader(data), parse_options=_options())
     except pa.ArrowInvalid:
