@@ -96,6 +96,11 @@ number changes when a shape does; fields may be added at any time.
                     "runs", "x", "y"}}…], with "raw" where smoothed, "lower",
                     "upper" and "n" where averaged; of "scatter" "dots", of
                     "parcoords" "runs" and "columns"
+  gc                "gc": {{"done", "runs": [{{"id", "name", "experiment",
+                    "removed", "revisions", "artifacts"}}…], "content": {{WHAT:
+                    {{"files", "bytes"}}}}}}
+  redact            "redacted": {{"run", "revision", "changes": [{{"place",
+                    "effect", "count"}}…]}}
   experiment ls     "experiments": [{{"slug", "name", "description", "tags",
                     "created", "removed", "revision", "runs"}}…]
   experiment show   "experiment": one of these
