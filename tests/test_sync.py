@@ -460,3 +460,79 @@ def test_the_message_of_a_merge_is_no_record() -> None:
     said = parse_message(write_run_message(Snapshot(run), previous=("a" * 40, "b" * 40)), where="x")
     assert said is not None
     assert said.previous == ("a" * 40, "b" * 40)
+
+
+def count_objects(hub: Path) -> int:
+    """Return how many objects the hub has, packed or not."""
+    found = dict(line.split(": ") for line in git(hub, "count-objects", "-v").splitlines())
+    return int(found["count"]) + int(found["in-pack"])
+
+
+@pytest.fixture
+def code(ada: Clone) -> list[str]:
+    """Give a clone a history of code that is on the hub, in 20 files; return its commits, the newest last."""
+    commits = []
+    for version in range(12):
+        for number in range(20):
+            file = ada.directory / f"package_{number % 4}/module_{number}.py"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f"version = {version if number == version else 0}\nnumber = {number}\n")
+        git(ada.directory, "add", "-A")
+        git(ada.directory, "commit", "-qm", f"version {version}")
+        commits.append(git(ada.directory, "rev-parse", "HEAD"))
+    git(ada.directory, "push", "-q", "origin", "main")
+    return commits
+
+
+def test_code_that_the_remote_has_is_not_sent_again(ada: Clone, bob: Clone, hub: Path, code: list[str]) -> None:
+    os.chdir(ada.directory)
+    for commit in code:
+        git(ada.directory, "checkout", "-q", commit)
+        with gittrack.start_run("churn") as run:
+            run.log({"loss": 1.0}, step=0)
+    (ada.directory / "package_0/module_0.py").write_text("changed = True\n")
+    with gittrack.start_run("churn") as run:
+        run.log({"loss": 1.0}, step=0)
+    before = count_objects(hub)
+    everything = set(git(ada.directory, "rev-list", "--objects", "--no-object-names", "gittrack/churn").split())
+    known = set(git(hub, "rev-list", "--objects", "--no-object-names", "--all").split())
+    assert ada.push()["churn"].result == "pushed"
+    assert count_objects(hub) - before == len(everything - known)
+    check_hub(hub)
+    bob.pull()
+    assert len(bob.look()["runs"]) == 13
+
+
+def test_code_that_the_remote_lacks_is_sent(ada: Clone, bob: Clone, hub: Path, code: list[str]) -> None:
+    os.chdir(ada.directory)
+    (ada.directory / "new.py").write_text("new = True\n")
+    git(ada.directory, "add", "-A")
+    git(ada.directory, "commit", "-qm", "not pushed")
+    with gittrack.start_run("churn"):
+        pass
+    before = count_objects(hub)
+    everything = set(git(ada.directory, "rev-list", "--objects", "--no-object-names", "gittrack/churn").split())
+    known = set(git(hub, "rev-list", "--objects", "--no-object-names", "--all").split())
+    ada.push()
+    assert count_objects(hub) - before == len(everything - known)
+    assert git(hub, "for-each-ref", "--format=%(refname)", "refs/heads").split() == [
+        "refs/heads/gittrack/churn",
+        "refs/heads/main",
+    ]
+    check_hub(hub)
+    bob.pull()
+    (run,) = bob.look()["runs"].values()
+    assert git(bob.directory, "show", f"{run['source']['tree']}:new.py") == "new = True"
+
+
+def test_no_commit_of_the_code_is_sent_along(ada: Clone, hub: Path, code: list[str]) -> None:
+    git(hub, "update-ref", "refs/heads/main", code[3])
+    git(ada.directory, "update-ref", "-d", "refs/remotes/origin/main")
+    os.chdir(ada.directory)
+    with gittrack.start_run("churn"):
+        pass
+    git(hub, "gc", "-q", "--prune=now")
+    ada.push()
+    assert git(hub, "cat-file", "--batch-check", stdin=f"{code[-1]}\n".encode()).endswith(" missing")
+    assert git(hub, "cat-file", "-t", code[3]) == "commit"
+    check_hub(hub)

@@ -71,7 +71,7 @@ def status(session: Session, remote: str | None, as_json: bool) -> None:
         name, why, problem, standings = _compare(session, tracker, remote)
         content = measure_content(tracker.history, standings)
         counts = {entry.slug: tracker.count_runs(entry.slug) for entry in standings}
-        live = [run for run in tracker.list_runs() if run.live]
+        live = [run for run in tracker.list_runs(query="status = 'RUNNING'") if run.live]
         errand = Errand(tracker.repository.common_directory)
         background = _describe_background(errand)
     if as_json:

@@ -65,14 +65,24 @@ def inspect(store: Store, git: Git, commits: Iterable[Commit]) -> Inspection:
     runs: set[str] = set()
     refused: list[Refused] = []
     remaining = iter(commits)
-    while chunk := list(islice(remaining, _CHUNK)):
-        records = list(_read_messages(chunk, refused))
-        runs.update(record.trailers.run_id for record in records if isinstance(record.trailers, RunTrailers))
-        _check_trees(GitReader(store), records)
-        if not store.repository.is_partial:  # to ask for the size of what is not here would fetch it
-            _check_sizes(git, records)
-        refused += [Refused(found.commit.id, found.name, found.fault) for found in records if found.fault is not None]
+    with GitReader(store) as reader:
+        while chunk := list(islice(remaining, _CHUNK)):
+            records = list(_read_messages(chunk, refused))
+            runs.update(record.trailers.run_id for record in records if isinstance(record.trailers, RunTrailers))
+            _check_trees(reader, records)
+            if not store.repository.is_partial:  # to ask for the size of what is not here would fetch it
+                _check_sizes(git, records)
+            faults = [(found, found.fault) for found in records]
+            refused += [Refused(found.commit.id, found.name, fault) for found, fault in faults if fault is not None]
     return Inspection(frozenset(runs), tuple(refused))
+
+
+def read_trees(reader: GitReader, ids: Sequence[str]) -> dict[str, dict[str, TreeEntry]]:
+    """Return what is directly in each tree that can be read, by its id."""
+    if not ids:
+        return {}
+    reader.ask(ids, ())
+    return reader.receive().trees
 
 
 def _read_messages(commits: Sequence[Commit], refused: list[Refused]) -> Iterator[_Record]:
@@ -88,7 +98,9 @@ def _read_messages(commits: Sequence[Commit], refused: list[Refused]) -> Iterato
 
 def _check_trees(reader: GitReader, records: Sequence[_Record]) -> None:
     directories: list[tuple[_Record, str, str]] = []
-    for record, tree in zip(records, reader.read_trees([found.commit.tree for found in records]), strict=True):
+    trees = read_trees(reader, [record.commit.tree for record in records])
+    for record in records:
+        tree = trees.get(record.commit.tree)
         if tree is None:
             record.fault = "its tree cannot be read"
         elif isinstance(record.trailers, ExperimentTrailers):
@@ -110,10 +122,9 @@ def _check_level(
     reader: GitReader, directories: Sequence[tuple[_Record, str, str]]
 ) -> Iterator[tuple[_Record, str, str]]:
     """Look into some directories of records, and yield those that are in them."""
-    ids = list(dict.fromkeys(id for _, _, id in directories))
-    trees = dict(zip(ids, reader.read_trees(ids), strict=True))
+    trees = read_trees(reader, list(dict.fromkeys(id for _, _, id in directories)))
     for record, path, id in directories:
-        tree = trees[id]
+        tree = trees.get(id)
         if record.fault is not None:
             continue
         if tree is None:

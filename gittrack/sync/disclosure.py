@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import layout
-from ..admission import MAX_RECORD_SIZE
 from ..canonical import decode_object
 from ..errors import GittrackError
 from ..git import Git, GitFailed
@@ -20,13 +19,13 @@ from ..model import Run
 from ..scrub import Scrubber, has_secret
 from ..snapshot import decode_params, decode_run
 from ..store import Store
+from .arrival import read_trees
 from .joining import list_records
 from .pushing import Plan
 
-_CHUNK = 1000
-# Larger files, and more of them, are taken for data.
+_CHUNK = 500
+# A larger file is taken for data.
 _MAX_SOURCE_FILE = 1 << 20
-_MAX_SOURCE_TOTAL = 32 << 20
 _MAX_DEPTH = 50
 
 
@@ -77,10 +76,11 @@ def describe(store: Store, git: Git, plans: Sequence[Plan]) -> Disclosure:
     tally = _Tally({}, {}, set(), {}, set(), {}, {}, {})
     records = [record for plan in plans for record in list_records(plan.commits)]
     runs = [record.commit.tree for record in records if isinstance(record.trailers, RunTrailers)]
-    for start in range(0, len(runs), _CHUNK):
-        _read_runs(GitReader(store), runs[start : start + _CHUNK], tally)
-    if not store.repository.is_partial:  # what is not here was not recorded here
-        _scan_sources(GitReader(store), git, tally)
+    with GitReader(store) as reader:
+        for start in range(0, len(runs), _CHUNK):
+            _read_runs(reader, runs[start : start + _CHUNK], tally)
+        if not store.repository.is_partial:  # what is not here was not recorded here
+            _scan_sources(reader, git, tally)
     return Disclosure(
         experiments=tuple(plan.slug for plan in plans),
         first=tuple(plan.slug for plan in plans if plan.first),
@@ -96,11 +96,12 @@ def describe(store: Store, git: Git, plans: Sequence[Plan]) -> Disclosure:
 
 
 def _read_runs(reader: GitReader, trees: Sequence[str], tally: _Tally) -> None:
-    found = [tree for tree in reader.read_trees(trees) if tree is not None and layout.RUN_FILE in tree]
+    found = [tree for tree in read_trees(reader, trees).values() if layout.RUN_FILE in tree]
     names = (layout.RUN_FILE, layout.PARAMS_FILE, layout.ENVIRONMENT_FILE)
     wanted = list(dict.fromkeys(tree[name].id for tree in found for name in names if name in tree))
     wanted = [id for id in wanted if id not in tally.environments]
-    files = dict(zip(wanted, reader.read_blobs(wanted, limit=MAX_RECORD_SIZE), strict=True))
+    reader.ask((), wanted)
+    files = reader.receive().files
     for tree in found:
         data = files.get(tree[layout.RUN_FILE].id)
         try:
@@ -164,10 +165,9 @@ def _scan_sources(reader: GitReader, git: Git, tally: _Tally) -> None:
     for tree, (run, commit) in tally.sources.items():
         for path, id in _list_changes(git, tree, commit) if tree in tally.modified or commit is None else ():
             places.setdefault(id, (run, path))
-    left = _MAX_SOURCE_TOTAL
-    for id, data in zip(places, reader.read_blobs(list(places), limit=_MAX_SOURCE_FILE), strict=True):
-        left -= len(data or b"")
-        if data is not None and left >= 0 and has_secret(data):
+    reader.ask((), list(places))
+    for id, data in reader.receive().files.items():
+        if len(data) <= _MAX_SOURCE_FILE and has_secret(data):
             run, path = places[id]
             _add(tally, run, f"{layout.SOURCE_DIRECTORY}/{path}", id)
 

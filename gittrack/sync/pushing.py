@@ -24,8 +24,11 @@ from .source_bases import graft_sources
 # Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
 _chance = random.SystemRandom()
 
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 3.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 8.0
+_GROWTH = 2.0
+_GROWTH = 2.0
+_GROWTH = 2.0
 # Somebody else gets in whenever one push does not, so a crowd is through after as many rounds as it has members.
 _LONGEST_WAIT = 900.0
 # A remote that refuses a push as if its branch had moved, when it has not, has another reason.
@@ -115,7 +118,7 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
             )
         if waiting:
             time.sleep(_chance.uniform(0, pause))
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
     return tuple(entry.done for entry in everything if entry.done is not None)
 
 

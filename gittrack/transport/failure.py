@@ -62,9 +62,9 @@ _PATTERNS: tuple[tuple[Reason, str], ...] = (
     ("damaged", r"fsck error|bad object|bad pack|inflate returned|index-pack failed|object .* corrupt"),
     (
         "interrupted",
-        r"hung up|early EOF|RPC failed|unexpected disconnect|[Bb]roken pipe|expected flush|timed out|Connection reset"
-        r"|bad line length|protocol error|curl \d+|premature end|failed to report status|unexpected end"
-        r"|invalid index-pack output|expected .*packet|unpack failed|signal 1[35]"
+        r"hung up|Empty reply from server|early EOF|RPC failed|unexpected disconnect|[Bb]roken pipe|expected flush"
+        r"|timed out|Connection reset|bad line length|protocol error|curl \d+|premature end|failed to report status"
+        r"|unexpected end|invalid index-pack output|expected .*packet|unpack failed|signal 1[35]"
         r"|Could not read from remote repository",
     ),
 )
