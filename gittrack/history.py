@@ -60,7 +60,8 @@ class Branch:
     """What one experiment's history holds: the revision that speaks for each run, and the experiment's own record.
 
     `revisions` are newest commit first. `record` is the tree of the record that `experiment` was read from, if any.
-    `epoch` is the highest of the lines that are visible, `dropped` what any of them lists as deleted for good.
+    `epoch` is the highest of the lines that are visible, `dropped` what any of them lists as deleted for good. `known`
+    are all revisions of each run, by its id, in any order, each tree once; nothing dropped is among them.
     """
 
     slug: str
@@ -71,6 +72,7 @@ class Branch:
     record: str | None = None
     epoch: int = 0
     dropped: Dropped = field(default_factory=Dropped)
+    known: Mapping[str, tuple[Revision, ...]] = field(default_factory=dict, repr=False, compare=False)
 
 
 class History:
@@ -113,25 +115,9 @@ class History:
 
     def list_run_revisions(self, slug: str, run_id: str) -> list[Revision]:
         """Return every visible revision of one run, the one that speaks for it first."""
-        revisions = self.list_revisions(slug, only=run_id).get(run_id, [])
-        return sorted(revisions, key=lambda entry: entry.order, reverse=True)
-
-    def list_revisions(self, slug: str, *, only: str | None = None) -> dict[str, list[Revision]]:
-        """Return every visible revision of every run of an experiment, or of only one, by run id, in any order.
-
-        One that stands on several lines, as the same tree in different commits, is there once.
-        """
-        found: dict[str, dict[str, Revision]] = {}
         tips = self.find_tips().get(slug, ())
-        dropped = self.get_branch(slug, tips=tips).dropped if tips else Dropped()
-        for entry in self._records(tips):
-            if not isinstance(entry, Revision) or only not in (None, entry.trailers.run_id):
-                continue
-            run_id, tree = entry.trailers.run_id, entry.commit.tree
-            if not dropped.holds(run_id, tree):
-                known = found.setdefault(run_id, {})
-                known[tree] = max(entry, known.get(tree, entry), key=lambda revision: revision.order)
-        return {run_id: list(known.values()) for run_id, known in found.items()}
+        known = self.get_branch(slug, tips=tips).known.get(run_id, ()) if tips else ()
+        return sorted(known, key=lambda entry: entry.order, reverse=True)
 
     def find_commit(self, slug: str, run_id: str, *, revision: int, tree: str) -> Commit | None:
         """Return the commit on the local branch that holds exactly this snapshot of a run, if there is one."""
@@ -235,8 +221,10 @@ class History:
             except GittrackError as error:
                 damaged.append(error)
         tree = record[1].tree if record is not None else None
-        speaking = _choose_speaking(revisions, dropped)
-        return Branch(slug, tips, speaking, experiment, tuple(damaged), tree, epoch, dropped)
+        known = {run_id: kept for run_id, found in revisions.items() if (kept := _keep_visible(found, dropped))}
+        speaking = (max(found, key=lambda entry: entry.order) for found in known.values())
+        newest = sorted(speaking, key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True)
+        return Branch(slug, tips, tuple(newest), experiment, tuple(damaged), tree, epoch, dropped, known)
 
     def load_experiment(self, commit: Commit) -> Experiment:
         """Return the experiment that a record's commit holds; raises Corrupt where there is none."""
@@ -273,15 +261,16 @@ class History:
                 yield Epoch(commit, epoch)
 
 
-def _choose_speaking(revisions: Mapping[str, list[Revision]], dropped: Dropped) -> tuple[Revision, ...]:
-    """Return the revision that speaks for each run, newest commit first; a run of which all are dropped has none."""
-    speaking = []
-    for run_id, known in revisions.items():
-        if run_id in dropped.marks:
-            known = [entry for entry in known if not dropped.holds(run_id, entry.commit.tree)]
-        if known:
-            speaking.append(max(known, key=lambda entry: entry.order))
-    return tuple(sorted(speaking, key=lambda entry: (entry.commit.time, entry.commit.id), reverse=True))
+def _keep_visible(revisions: list[Revision], dropped: Dropped) -> tuple[Revision, ...]:
+    """Return the revisions of one run that are not dropped; of one that stands on several lines, the greatest."""
+    if len(revisions) == 1 and not dropped.marks:
+        return tuple(revisions)
+    trees: dict[str, Revision] = {}
+    for entry in revisions:
+        tree = entry.commit.tree
+        if not dropped.holds(entry.trailers.run_id, tree):
+            trees[tree] = max(entry, trees.get(tree, entry), key=lambda revision: revision.order)
+    return tuple(trees.values())
 
 
 def _refuse(fault: str | None, where: str) -> None:

@@ -75,10 +75,9 @@ def find_doomed(history: History, slug: str, *, before: int) -> Found:
             recent += 1
         else:
             chosen[entry.trailers.run_id] = (entry.trailers.name, removed)
-    revisions = history.list_revisions(slug) if chosen else {}
     runs = []
     for run_id, (name, removed) in chosen.items():
-        commits = tuple(entry.commit for entry in revisions[run_id])
+        commits = tuple(entry.commit for entry in branch.known[run_id])
         runs.append(Doomed(run_id, name, slug, removed, commits, list_contents(history, commits)))
     return Found(tuple(sorted(runs, key=lambda run: (run.removed, run.id))), recent, busy)
 
