@@ -203,7 +203,7 @@ OWNERS: dict[str, set[str]] = {
     "lark": {"query/parser"},
     "click": {"cli/"},
     "rich": {"cli/"},
-    "subprocess": {"git", "background", "cli/process", "cli/terminal", "cli/witness"},
+    "subprocess": {"git", "background", "index/share", "cli/process", "cli/terminal", "cli/witness"},
     "multiprocessing": set(),
     "requests": {"transport"},
     "urllib3": {"transport"},

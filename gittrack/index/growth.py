@@ -5,18 +5,18 @@ A few new commits are read through the store, very many in bulk through git. Kno
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..errors import GittrackError, StoreFailed, Unsupported
 from ..frame import Block, build_segment
 from ..git import find_git
 from ..history import History
+from ..model import Experiment
 from .finding import Damage, Finding, Harvest
-from .loader import Loader
+from .loader import Loader, uncollected
 from .reader import GitReader, StoreReader
+from .share import LEAST, Share, ShareFailed
 from .state import Piece, Record, State, find_heads, is_continued, make_piece, settle
 
 # So many commits are walked through the store before git is asked instead.
@@ -26,6 +26,7 @@ FEW = 400
 _MOST_RETRIED = 64
 
 Progress = Callable[[int, int], None]
+StartShare = Callable[[Sequence[Finding]], Share | None]
 
 
 def grow(
@@ -35,14 +36,15 @@ def grow(
     tips: tuple[str, ...],
     shallow: str,
     keep: Callable[[Piece], Piece],
+    share: StartShare | None,
     progress: Progress | None,
 ) -> State:
     """Return the state that covers just what is reachable from tips.
 
     Where that no longer includes all that `state` covers (a rewritten or deleted branch, another edge of a shallow
     clone), everything is read anew. Each new piece is given to `keep`, and what that returns goes into the state.
-    `progress` is told how much of a long reading is done, of how much in all. Raises GittrackError where the history
-    itself cannot be read.
+    `share`, where it is given, may start a second process on a part of a long reading. `progress` is told how much of
+    that is done, of how much in all. Raises GittrackError where the history itself cannot be read.
     """
     if state.pieces and state.shallow != shallow:
         state = State(state.slug)
@@ -50,13 +52,14 @@ def grow(
     if not is_continued(state, harvest):
         state = State(state.slug)
         harvest, bulk = _gather(history, state, tips, progress)
-    return _Growth(history, state, harvest, keep=keep, progress=progress).run(
+    return _Growth(history, state, harvest, keep=keep, share=share, progress=progress).run(
         bulk, tips=tips, heads=find_heads(state, harvest, tips), shallow=shallow
     )
 
 
 def retry_damages(history: History, state: State, *, keep: Callable[[Piece], Piece]) -> State:
-    """Return the state with those runs in it whose records could not be read once and can be now."""
+    """Return the state with those records in it that could not be read once and can be now."""
+    state = _retry_record(history, state)
     retried = [entry for entry in state.damages if entry.run_id is not None and entry.order is not None]
     findings = []
     for damage in retried[:_MOST_RETRIED]:
@@ -71,8 +74,21 @@ def retry_damages(history: History, state: State, *, keep: Callable[[Piece], Pie
         return state
     good = {finding.commit for finding in findings}
     state = replace(state, damages=tuple(entry for entry in state.damages if entry.commit not in good))
-    growth = _Growth(history, state, Harvest(state.covers), keep=keep, progress=None)
+    growth = _Growth(history, state, Harvest(state.covers), keep=keep, share=None, progress=None)
     return growth.lay_out(findings, StoreReader(history.store))
+
+
+def _retry_record(history: History, state: State) -> State:
+    """Return the state with the experiment's own record, where that could not be read once and can be now."""
+    for damage in state.damages:
+        if damage.run_id is None and state.record is not None and damage.order == state.record.order:
+            try:
+                experiment = history.load_experiment(history.store.get_commit(damage.commit))
+            except GittrackError:
+                return state
+            rest = tuple(entry for entry in state.damages if entry is not damage)
+            return replace(state, record=replace(state.record, experiment=experiment), damages=rest)
+    return state
 
 
 def _gather(
@@ -107,18 +123,6 @@ def _gather_in_bulk(reader: GitReader, state: State, tips: tuple[str, ...], prog
 _COMMITS_PER_RUN = 4
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let no garbage be collected meanwhile: what is made here is made by the million, and forms no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class _Growth:
     """One step of growth: from a state, by a harvest that continues it, to the next state."""
 
@@ -129,12 +133,14 @@ class _Growth:
         harvest: Harvest,
         *,
         keep: Callable[[Piece], Piece],
+        share: StartShare | None,
         progress: Progress | None,
     ) -> None:
         self._history = history
         self._state = state
         self._harvest = harvest
         self._keep = keep
+        self._share = share
         self._progress = progress
         self._width = history.store.repository.id_length // 2
         self._commits = harvest.commits
@@ -160,20 +166,39 @@ class _Growth:
         """Return the state with these findings, so far as they speak, and with all commits of the harvest."""
         state, findings = settle(self._state, findings)
         loader = Loader(self._history, reader, emit=self._add)
-        total = self._done + len(findings)
-        done = self._done
+        total, done = self._done + len(findings), self._done
+        share = None
+        if isinstance(reader, GitReader) and self._share is not None and len(findings) >= LEAST:
+            share = self._share(findings[: len(findings) // 2])
 
         def advance(count: int) -> None:
             nonlocal done
-            done += count
+            done += count if share is None else 2 * count  # the other process will be about as far
             if self._progress is not None and isinstance(reader, GitReader):
-                self._progress(done, total)
+                self._progress(min(done, total), total)
 
-        with _uncollected():
-            loader.load(findings, advance=advance)
+        try:
+            with uncollected():
+                loader.load(findings if share is None else findings[len(share.findings) :], advance=advance)
+                damages = [] if share is None else self._collect(share, loader, advance)
+        finally:
+            if share is not None:
+                share.cancel()
         if self._commits:
             self._add(build_segment([]))
-        return replace(state, pieces=(*state.pieces, *self._pieces), damages=(*state.damages, *loader.damages))
+        return replace(
+            state, pieces=(*state.pieces, *self._pieces), damages=(*state.damages, *loader.damages, *damages)
+        )
+
+    def _collect(self, share: Share, loader: Loader, advance: Callable[[int], None]) -> list[Damage]:
+        """Take over what a second process did, or do it here; return the damages it met."""
+        try:
+            pieces, damages = share.collect()
+        except ShareFailed:
+            loader.load(share.findings, advance=advance)
+            return []
+        self._pieces += pieces
+        return damages
 
     def _add(self, block: Block) -> None:
         """Make a piece of a block; the first one has all the commits."""
@@ -189,5 +214,6 @@ class _Growth:
         try:
             return Record(order, self._history.load_experiment(commit)), damages
         except GittrackError as error:
-            # As if there were no record, which is what a reading of the whole history makes of it.
-            return None, (*damages, Damage(commit.id, error.message, error.hint))
+            # Nothing is known then, also by an earlier record: that is what a reading of the whole history makes of it.
+            unknown = Record(order, Experiment(self._state.slug, self._state.slug))
+            return unknown, (*damages, Damage(commit.id, error.message, error.hint, order=order))

@@ -6,9 +6,10 @@ of how the rows are kept.
 
 from __future__ import annotations
 
+import gc
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from .. import layout
@@ -254,3 +255,15 @@ def _make_room(known: set[str] | dict[str, Pointer] | dict[str, Tree]) -> None:
     """Forget what is known rather than let it grow without end."""
     if len(known) > _MOST_REMEMBERED:
         known.clear()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let no garbage be collected meanwhile: what is made here is made by the million, and forms no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -15,7 +15,7 @@ from zlib import crc32
 from ..frame.arrays import pack_flags
 from ..model import Experiment
 from .finding import Damage, Order
-from .segment_file import IndexDamaged
+from .segment_file import IndexDamaged, read_stored
 from .state import Piece, Record, State, StoredSegment
 
 # Part of the index's path: an index of another version is another one.
@@ -51,7 +51,7 @@ def decode_manifest(data: bytes, *, slug: str, namespace: str, open_piece: Calla
         body = json.loads(text)
         if (body["slug"], body["namespace"]) != (slug, namespace):
             raise IndexDamaged(f"the manifest is that of {body['slug']!r:.100}")
-        described = [(_read_segment(entry), entry["hidden"]) for entry in body["segments"]]
+        described = [(read_stored(entry), entry["hidden"]) for entry in body["segments"]]
         record = body["record"]
         state = State(
             slug,
@@ -78,17 +78,6 @@ def _describe(piece: Piece) -> dict[str, Any]:
     if piece.file is None:
         raise ValueError("a piece without a file cannot stand in a manifest")
     return {**asdict(piece.file), "hidden": base64.b64encode(pack_flags(piece.hidden)).decode()}
-
-
-def _read_segment(entry: dict[str, Any]) -> StoredSegment:
-    return StoredSegment(
-        name=entry["name"],
-        size=entry["size"],
-        crc=entry["crc"],
-        stamp=tuple(entry["stamp"]),
-        rows=entry["rows"],
-        parts={name: (offset, length) for name, (offset, length) in entry["parts"].items()},
-    )
 
 
 def _read_damage(entry: dict[str, Any]) -> Damage:

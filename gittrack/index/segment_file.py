@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from ..errors import Corrupt
@@ -92,6 +92,18 @@ def open_segment(directory: Path, stored: StoredSegment, *, width: int) -> Piece
     if block.height != stored.rows or len(rows) != stored.rows:
         raise IndexDamaged(f"{path} has {block.height} rows, not {stored.rows}")
     return Piece(block, commits, rows, file=stored)
+
+
+def read_stored(entry: Mapping[str, Any]) -> StoredSegment:
+    """Return the record of a file that was taken apart for JSON; raises KeyError, TypeError or ValueError otherwise."""
+    return StoredSegment(
+        name=entry["name"],
+        size=entry["size"],
+        crc=entry["crc"],
+        stamp=tuple(entry["stamp"]),
+        rows=entry["rows"],
+        parts={name: (offset, length) for name, (offset, length) in entry["parts"].items()},
+    )
 
 
 def check_segment(path: Path, stored: StoredSegment, *, whole: bool = False) -> StoredSegment:

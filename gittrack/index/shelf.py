@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from .. import layout
@@ -21,6 +22,7 @@ from ..store.disk import NewFile, Sharing, make_directories, parse_sharing
 from .growth import Progress, grow, retry_damages
 from .manifest import decode_manifest, encode_manifest
 from .segment_file import SUFFIX, TEMPORARY, IndexDamaged, check_segment, open_segment, write_segment
+from .share import start_share
 from .state import Piece, State, StoredSegment, merge_pieces
 
 MANIFEST = "manifest"
@@ -86,11 +88,12 @@ class Shelf:
         self, state: State, tips: tuple[str, ...], shallow: str, *, held: bool, progress: Progress | None
     ) -> State:
         keep = self._keep if held else _leave
+        share = partial(start_share, self._history, self._directory) if held else None
         before = state
         if state is not self._state and state.damages:
             state = retry_damages(self._history, state, keep=keep)
         if not state.is_at(tips, shallow):
-            state = grow(self._history, state, tips=tips, shallow=shallow, keep=keep, progress=progress)
+            state = grow(self._history, state, tips=tips, shallow=shallow, keep=keep, share=share, progress=progress)
         if held and state is not before:
             try:
                 return self._save(state)
@@ -98,7 +101,8 @@ class Shelf:
                 return state  # a full disk, say: what is in memory serves as well
             except IndexDamaged as error:
                 self._say_damaged(error)
-            state = grow(self._history, State(self._slug), tips=tips, shallow=shallow, keep=keep, progress=progress)
+            state = State(self._slug)
+            state = grow(self._history, state, tips=tips, shallow=shallow, keep=keep, share=share, progress=progress)
             with suppress(OSError):
                 state = self._save(state)
         return state
