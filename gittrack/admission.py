@@ -13,7 +13,7 @@ from . import layout
 from .errors import InvalidInput
 
 # Larger than any honest record, small enough that a hostile one cannot fill the memory.
-MAX_RECORD_SIZE = 64 << 20
+MAX_RECORD_SIZE = 32 << 20
 MAX_ATTRIBUTES_SIZE = 64 << 10
 # A part holds at most about a million points; anything much larger was not written by gittrack.
 MAX_PART_SIZE = 256 << 20

@@ -15,6 +15,7 @@ from .errors import Corrupt, InvalidInput
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})Z", re.ASCII)
+_MAX_VALUES = 2_000_000
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -65,7 +66,12 @@ def _compact(value: object) -> str:
 
 
 def decode_json(data: bytes, *, where: str) -> object:
-    """Return the value of JSON text; raises Corrupt, naming `where`, for anything a canonical writer cannot produce."""
+    """Return the value of JSON text; raises Corrupt, naming `where`, for anything a canonical writer cannot produce.
+
+    Text with far more values than a record has is refused before room is made for them: each may take a hundred bytes.
+    """
+    if len(data) > _MAX_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > _MAX_VALUES:
+        raise Corrupt(f"{where}: it holds more than {_MAX_VALUES} values")
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except (ValueError, RecursionError) as error:

@@ -134,6 +134,14 @@ class History:
     def load_snapshot(self, commit: Commit) -> Snapshot:
         """Return the snapshot a run's commit holds; raises Corrupt, naming the commit, where its tree is damaged."""
         where = f"commit {commit.id[:12]}"
+        try:
+            return self._load_snapshot(commit, where)
+        except Corrupt as error:
+            if error.message.startswith(where):
+                raise
+            raise Corrupt(f"{where}: {error.message}", hint=error.hint) from None
+
+    def _load_snapshot(self, commit: Commit, where: str) -> Snapshot:
         entries = self.store.get_tree(commit.tree)
         _refuse(find_run_fault(entries), where)
         files = {name: self._read(entries[name]) for name in _TOP_FILES if name in entries}

@@ -240,6 +240,11 @@ def journal_directory(common_directory: Path, run_id: str) -> Path:
     return journals_directory(common_directory) / run_id
 
 
+def quarantine_directory(common_directory: Path, token: str = "") -> Path:
+    """Return the directory of a repository that holds one fetch while nobody trusts it; without a token, of all."""
+    return gittrack_directory(common_directory) / "quarantine" / token
+
+
 def push_directory(common_directory: Path) -> Path:
     """Return the directory that says what is to be pushed in the background, and what became of it."""
     return gittrack_directory(common_directory) / "push"

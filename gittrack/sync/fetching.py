@@ -11,12 +11,13 @@ from typing import Literal
 
 from .. import layout
 from ..errors import StoreFailed
-from ..transport import drop_arrivals, fetch_branches, fetch_objects
+from ..transport import TransportFailed, drop_arrivals, fetch_branches, fetch_objects
 from ..transport.fetch import list_arrived
 from .arrival import Refused, inspect
 from .joining import join, list_records
 from .link import Link
 from .promised import list_promised_records
+from .salvage import Salvaged, remove_stale, salvage
 
 # Refs of a fetch that died are swept by a later one, once it is certain that nothing works with them any more.
 _STALE_AGE = 86_400.0
@@ -31,7 +32,8 @@ class Fetched:
 
     `change` is what happened to the remote's branch since the last look: `rewritten` means that commits were taken out
     of it, `deleted` that it is gone; either way the runs known here are kept. `runs` counts those that the new commits
-    speak of; `refused` are the records among them that are kept out.
+    speak of; `refused` are the records among them that are kept out. `there` is the tip of the remote's branch where it
+    holds objects that git refuses: `tip` is then what was saved of it, and nothing can be pushed on top of it.
     """
 
     slug: str
@@ -39,6 +41,7 @@ class Fetched:
     tip: str | None
     runs: int = 0
     refused: tuple[Refused, ...] = ()
+    there: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,30 @@ def fetch(link: Link, slugs: Iterable[str] | None = None) -> FetchReport:
     if wanted == ():
         return FetchReport(())
     known = link.list_tracked()
-    with _arrival(link, wanted) as tips:
-        ignored = tuple(sorted(name for name in tips if not layout.is_slug(name)))
-        found = [_take_in(link, slug, tips[slug], known.get(slug)) for slug in sorted(tips) if layout.is_slug(slug)]
-    gone = [slug for slug in known if slug not in tips and (wanted is None or slug in wanted)]
+    with _arrival(link, wanted) as arrived:
+        ignored = tuple(sorted(name for name in arrived if not layout.is_slug(name)))
+        slugs = [name for name in sorted(arrived) if layout.is_slug(name)]
+        found = [_take_in(link, slug, arrived[slug], known.get(slug)) for slug in slugs]
+    gone = [slug for slug in known if slug not in arrived and (wanted is None or slug in wanted)]
     found += [Fetched(slug, "deleted", None) for slug in gone]
     return FetchReport(tuple(sorted(found, key=lambda branch: branch.slug)), ignored)
 
 
 @contextmanager
-def _arrival(link: Link, slugs: Sequence[str] | None) -> Iterator[dict[str, str]]:
-    """Fetch branches and yield their tips by name; they are gone afterwards, but for those that were let in."""
+def _arrival(link: Link, slugs: Sequence[str] | None) -> Iterator[dict[str, Salvaged]]:
+    """Fetch branches and yield what came, by name; it is gone afterwards, but for what was let in."""
     patterns = ["*"] if slugs is None else [f"{slug}*" for slug in slugs]
     token = f"{int(time.time())}-{os.urandom(6).hex()}"
     _sweep(link)
     try:
-        yield fetch_branches(link.wire, patterns, namespace=link.history.namespace, token=token).tips
+        try:
+            tips = fetch_branches(link.wire, patterns, namespace=link.history.namespace, token=token).tips
+            arrived = {name: Salvaged(tip, tip, ()) for name, tip in tips.items()}
+        except TransportFailed as error:
+            if error.reason != "damaged" or link.repository.is_partial:
+                raise
+            arrived = salvage(link, patterns, token=token)
+        yield arrived
     finally:
         drop_arrivals(link.git, [token])
 
@@ -89,6 +100,7 @@ def _sweep(link: Link) -> None:
     stale = [token for token in tokens if _find_age(token) > _STALE_AGE]
     if stale:
         drop_arrivals(link.git, stale)
+    remove_stale(layout.quarantine_directory(link.repository.common_directory), before=time.time() - _STALE_AGE)
 
 
 def _find_age(token: str) -> float:
@@ -96,10 +108,11 @@ def _find_age(token: str) -> float:
     return time.time() - int(made) if made.isdecimal() else 0.0
 
 
-def _take_in(link: Link, slug: str, tip: str, old: str | None) -> Fetched:
+def _take_in(link: Link, slug: str, arrived: Salvaged, old: str | None) -> Fetched:
     """Look through what is new of a branch, and let the tracking ref follow it."""
-    if tip == old:
-        return Fetched(slug, "same", tip)
+    tip, there = arrived.tip, arrived.there if arrived.there != arrived.tip else None
+    if tip is None or tip == old:
+        return Fetched(slug, "same", tip, 0, arrived.refused, there)
     known = (*link.list_local().values(), *link.list_tracked().values())
     if link.repository.is_partial:
         commits = link.graph.list_new([tip], known=known)
@@ -110,7 +123,7 @@ def _take_in(link: Link, slug: str, tip: str, old: str | None) -> Fetched:
         change = "rewritten"
         _keep(link, slug, old, tip)
     _track(link, slug, tip)
-    return Fetched(slug, change, tip, len(inspection.runs), inspection.refused)
+    return Fetched(slug, change, tip, len(inspection.runs), (*arrived.refused, *inspection.refused), there)
 
 
 def _track(link: Link, slug: str, tip: str) -> None:

@@ -57,6 +57,11 @@ class Graph:
         for _, commit in self._read(revisions):
             yield commit
 
+    def list_oldest_first(self, tip: str, *, known: Iterable[str]) -> list[Commit]:
+        """Return the commits reachable from tip and from none of known, parents before children."""
+        revisions = "\n".join((tip, *(f"^{id}" for id in known)))
+        return [commit for _, commit in self._read(revisions, "--topo-order", "--reverse")]
+
     def find_present(self, ids: Iterable[str]) -> list[str]:
         """Return those ids that are commits here, or tags of commits, each once."""
         asked = list(dict.fromkeys(ids))

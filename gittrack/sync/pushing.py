@@ -125,6 +125,9 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
 def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -> None:
     """Find out what to push of an experiment; it is done where there is nothing to push."""
     remote = found.tip if found is not None else None
+    if found is not None and found.there is not None:
+        entry.finish("refused", _explain_unfit(link, entry.slug, found))
+        return
     if remote is None and link.find_tracked(entry.slug) is not None and not revive:
         entry.finish("deleted")
         return
@@ -147,6 +150,18 @@ def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -
         if not link.graph.is_ancestor(remote, entry.candidate):
             raise StoreFailed(f"{link.branch(entry.slug)} was joined wrongly; nothing was pushed", hint="git fsck")
     entry.runs = len({record.subject for record in list_records(entry.commits)} - {""})
+
+
+def _explain_unfit(link: Link, slug: str, found: Fetched) -> TransportFailed:
+    """Return why nothing can be pushed on top of a branch with bad objects, and how its owner takes them off it."""
+    name, ref = link.remote.name, link.branch(slug)
+    hint = f"git push --force-with-lease={ref}:{found.there} {name} {link.tracking(slug)}:{ref}  # without them"
+    return TransportFailed(
+        f"{slug} on {name} holds commits that git refuses, such as {found.refused[0].commit[:12]}; "
+        "nothing is pushed on top of them",
+        reason="damaged",
+        hint=hint,
+    )
 
 
 def _send(link: Link, entries: Sequence[_Push]) -> None:

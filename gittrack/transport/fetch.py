@@ -12,7 +12,7 @@ from .. import layout
 from ..git import Git
 from .wire import Wire
 
-_FETCH = (
+FETCH = (
     "fetch",
     "--progress",
     "--no-tags",
@@ -43,7 +43,7 @@ def fetch_branches(wire: Wire, patterns: Sequence[str], *, namespace: str, token
     place = layout.incoming_refs(token)
     specs = [f"+{namespace}/{pattern}:{place}/{pattern}" for pattern in patterns]
     options = [f"--filter={filter}"] if filter else []
-    ended = wire.ask(*_FETCH, *options, "--", wire.remote.name, *specs)
+    ended = wire.ask(*FETCH, *options, "--", wire.remote.name, *specs)
     if ended.code != 0:
         raise wire.explain(ended.stderr)
     return Arrival(token, list_arrived(Git(wire.directory), token))
@@ -70,7 +70,7 @@ def fetch_objects(wire: Wire, ids: Iterable[str]) -> None:
     if not wanted:
         return
     options = ("--filter=blob:none", "--stdin")
-    ended = wire.ask("-c", "fetch.negotiationAlgorithm=noop", *_FETCH, *options, "--", wire.remote.name, input=wanted)
+    ended = wire.ask("-c", "fetch.negotiationAlgorithm=noop", *FETCH, *options, "--", wire.remote.name, input=wanted)
     if ended.code != 0:
         raise wire.explain(ended.stderr)
 
