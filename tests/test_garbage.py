@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -404,7 +403,7 @@ def test_the_list_survives_and_a_damaged_one_deletes_nothing(tracker: Tracker, r
 
 def test_recording_and_collecting_at_once_loses_nothing(repo: Path) -> None:
     """Runs come and go with the same content while another process deletes what it can, at once."""
-    stop = repo / "stop"
+    stop, enough = repo / "stop", repo / "enough"
 
     def record() -> int:
         count = 0
@@ -422,14 +421,17 @@ def test_recording_and_collecting_at_once_loses_nothing(repo: Path) -> None:
         while not stop.exists():
             with Tracker.open(recover=False) as tracker:
                 deleted += len(delete_runs(tracker, now=time.time_ns() // 1000, period=0, grace=0).content.deleted)
+            if deleted >= 3:
+                enough.touch()
         return deleted
 
     children = [Child(record), Child(record), Child(sweep)]
-    threading.Event().wait(6)
+    began = time.monotonic()
+    while time.monotonic() - began < 45 and not (enough.exists() and time.monotonic() - began > 5):
+        time.sleep(0.1)
     stop.touch()
     counts = [child.result() for child in children]
-    stop.unlink()
-    assert min(counts[:2]) > 3
+    assert min(counts) >= 3, "on what machine is this?"
 
     def look() -> tuple[int, list[str]]:
         with Tracker.open() as tracker:
