@@ -352,7 +352,7 @@ def test_an_interrupt_lets_git_clean_up(repo: Path) -> None:
     script = "trap 'touch cleaned; exit 1' TERM; echo ready >&2; while :; do sleep 0.05; done"
     with pytest.raises(KeyboardInterrupt):
         Git(repo).watch("-c", f"alias.wait=!{script}", "wait", on_line=interrupt)
-    deadline = 100
+    deadline = 1000
     while not (repo / "cleaned").exists() and deadline:
         subprocess.run(["sleep", "0.02"], check=True)
         deadline -= 1
