@@ -13,15 +13,15 @@ from typing import Any
 class Child:
     """A forked child that runs an action; what the action returns comes back pickled, what it raises as text.
 
-    It has a minute: a test that failed before it told its children to stop leaves none behind.
+    It has a minute, or `seconds`: a test that failed before it told its children to stop leaves none behind.
     """
 
-    def __init__(self, action: Callable[[], Any]) -> None:
+    def __init__(self, action: Callable[[], Any], *, seconds: int = 60) -> None:
         self._reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._reader)
-            signal.alarm(60)
+            signal.alarm(seconds)
             try:
                 answer = (True, action())
             except BaseException:

@@ -34,6 +34,12 @@ PROMISED = {
         "60 runs: refresh after one new run",
         "20 runs: gittrack ls QUERY, a whole process",
     ],
+    "sharing": [
+        "8 runs, first push: gittrack push, objects sent",
+        "60 runs: gittrack push more than plain git push",
+        "40 runs: both, blobless",
+        "3 clones × 2 runs: arrived",
+    ],
     "search": ["50 runs: filter, sort, first 100", "60 runs: all to pandas", "70 runs: newest 100"],
 }
 

@@ -11,6 +11,7 @@ import pytest
 from children import Child
 from clones import Clone, check_hub, number_id, tip_of
 from conftest import git
+from effort import choose
 from hubs import make_hub
 
 import gittrack
@@ -535,4 +536,18 @@ def test_no_commit_of_the_code_is_sent_along(ada: Clone, hub: Path, code: list[s
     ada.push()
     assert git(hub, "cat-file", "--batch-check", stdin=f"{code[-1]}\n".encode()).endswith(" missing")
     assert git(hub, "cat-file", "-t", code[3]) == "commit"
+    check_hub(hub)
+
+
+def test_a_crowd_that_pushes_at_once_gets_everything_in(hub: Path, tmp_path: Path) -> None:
+    crowd, each = choose(6, 32), choose(2, 10)
+    clones = [Clone(tmp_path / f"clone-{number}", str(hub)) for number in range(crowd)]
+    for number, clone in enumerate(clones):
+        for run in range(each):
+            clone.record(number_id(1 + number * each + run))
+    children = [Child(lambda clone=clone: clone.push()["churn"].result, seconds=900) for clone in clones]  # type: ignore[misc]
+    assert [child.result() for child in children] == ["pushed"] * crowd
+    clones[0].pull()
+    assert set(clones[0].look()["runs"]) == {number_id(1 + number) for number in range(crowd * each)}
+    assert clones[0].tip() == tip_of(hub)
     check_hub(hub)

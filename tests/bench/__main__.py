@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("hot_path", "tiny_run", "startup", "storage", "contention", "encode", "series", "index", "search")
+NAMES = ("hot_path", "tiny_run", "startup", "storage", "contention", "encode", "series", "index", "search", "sharing")
 
 
 def main(arguments: list[str]) -> int:
