@@ -47,9 +47,10 @@ def read_draft(directory: Path) -> Draft:
     """Return the run that a journal's events describe; damaged events are passed over and noted as incomplete."""
     try:
         events, damaged = read_events(directory / EVENTS_FILE)
+        modified = _modified(directory)
     except FileNotFoundError:  # whoever held the journal deleted it just now
-        events, damaged = [], 0
-    draft = fold_events(events, run_id=directory.name, started=_modified(directory))
+        events, damaged, modified = [], 0, 0
+    draft = fold_events(events, run_id=directory.name, started=modified)
     if damaged:
         draft.apply(incomplete_event(f"{damaged} damaged lines were passed over in {EVENTS_FILE}"))
     return draft
