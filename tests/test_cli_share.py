@@ -92,7 +92,9 @@ def test_a_person_is_asked(shared: Path, hub: Path) -> None:
     assert written.endswith("hint:\x1b[0m gittrack push origin\n")
     assert git(hub, "for-each-ref") == ""
     code, written = spawn_in_terminal("push", keys=b"y\n", columns=200)
-    assert (code, written.splitlines()[-1]) == (0, "\x1b[1mnote:\x1b[0m churn: 1 run pushed to origin")
+    assert code == 0
+    # On a busy machine the terminal shows the answer before the question, and the note stands beside the question.
+    assert written.endswith("\x1b[1mnote:\x1b[0m churn: 1 run pushed to origin\n")
     record()
     assert spawn_in_terminal("push")[1] == "\x1b[1mnote:\x1b[0m churn: 1 run pushed to origin\n"
 
