@@ -35,6 +35,7 @@ from gittrack.index.shelf import FAN, LOCK, MANIFEST
 from gittrack.journal.lock import hold
 from gittrack.model import Pointer
 from gittrack.store import Commit, Store
+from gittrack.tracker import Tracker
 
 
 def index_of(directory: Path) -> Path:
@@ -96,6 +97,25 @@ def test_only_what_is_new_is_read(repo: Path, monkeypatch: pytest.MonkeyPatch) -
         reads.count = 0
         assert Index(history).refresh().count == 31
         assert reads.count == 0
+
+
+def test_a_list_of_runs_reads_nothing_of_the_store(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_many(repo, range(30))
+    with Tracker.open(repo) as tracker:
+        assert tracker.load_frame().count == 30
+    with Tracker.open(repo) as tracker:
+        reads = Reads(tracker.store, monkeypatch)
+        runs = tracker.list_runs("churn", limit=20)
+        assert [(run.name, run.status, run.params["seed"]) for run in runs][:2] == [
+            ("run-29", "FINISHED", 29),
+            ("run-28", "FINISHED", 28),
+        ]
+        assert [run.metrics.get("loss") for run in runs][-1] is None  # number 10 has none
+        assert tracker.count_runs("churn") == 30
+        assert [experiment.slug for experiment in tracker.list_experiments()] == ["churn"]
+        assert reads.count == 0
+        assert tracker.get_run("latest").name == "run-29"
+        assert 0 < reads.count < 12
 
 
 def test_a_later_revision_hides_the_earlier_one(repo: Path) -> None:
