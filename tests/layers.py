@@ -132,6 +132,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("store", "git"),
     ("store", "repository"),
     ("sync", "checkpoint"),
+    ("sync", "epoch"),
     ("sync", "history"),
     ("sync", "index"),
     ("sync", "revision"),

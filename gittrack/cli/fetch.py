@@ -28,6 +28,8 @@ def describe_fetched(branch: Fetched, remote: str) -> str:
             f"{branch.slug}: its branch was rewritten on {remote}; what is no longer there is kept here, "
             "and the next push brings it back"
         )
+    if branch.change == "epoch":
+        return f"{branch.slug}: runs were deleted for good on {remote}; your branch follows when you pull or push"
     if branch.change == "deleted":
         return f"{branch.slug}: its branch was deleted on {remote}; its runs are kept here"
     return f"{branch.slug}: {runs} new or changed"

@@ -118,7 +118,7 @@ number changes when a shape does; fields may be added at any time.
                     pushed, current, deleted, refused
   fetch, pull       "fetched" or "pulled": [{{"experiment", "change", "tip",
                     "runs", "refused"}}…], "remote": NAME; "change" is one of
-                    same, new, forward, rewritten, deleted
+                    same, new, forward, epoch, rewritten, deleted
   remote            "remotes": [{{"name", "url", "push_url", "used", "why",
                     "shared"}}…]
   clone             "cloned": as "fetched", "directory": PATH, "partial"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import layout
+from ..epoch import has_epoch
 from ..errors import StoreFailed
 from ..transport import TransportFailed, drop_arrivals, fetch_branches, fetch_objects
 from ..transport.fetch import list_arrived
@@ -23,17 +24,18 @@ from .salvage import Salvaged, remove_stale, salvage
 _STALE_AGE = 86_400.0
 _MOVE_ATTEMPTS = 20
 
-Change = Literal["same", "new", "forward", "rewritten", "deleted"]
+Change = Literal["same", "new", "forward", "epoch", "rewritten", "deleted"]
 
 
 @dataclass(frozen=True)
 class Fetched:
     """What a fetch found of one experiment.
 
-    `change` is what happened to the remote's branch since the last look: `rewritten` means that commits were taken out
-    of it, `deleted` that it is gone; either way the runs known here are kept. `runs` counts those that the new commits
-    speak of; `refused` are the records among them that are kept out. `there` is the tip of the remote's branch where it
-    holds objects that git refuses: `tip` is then what was saved of it, and nothing can be pushed on top of it.
+    `change` is what happened to the remote's branch since the last look: `epoch` means that runs were deleted for good,
+    `rewritten` that commits were taken out of it in any other way, `deleted` that it is gone; in the last two cases the
+    runs known here are kept. `runs` counts those that the new commits speak of; `refused` are the records among them
+    that are kept out. `there` is the tip of the remote's branch where it holds objects that git refuses: `tip` is then
+    what was saved of it, and nothing can be pushed on top of it.
     """
 
     slug: str
@@ -120,8 +122,7 @@ def _take_in(link: Link, slug: str, arrived: Salvaged, old: str | None) -> Fetch
     inspection = inspect(link.store, link.git, link.graph.list_new([tip], known=known))
     change: Change = "new" if old is None else "forward"
     if old is not None and not link.graph.is_ancestor(old, tip):
-        change = "rewritten"
-        _keep(link, slug, old, tip)
+        change = _judge_rewriting(link, slug, old, tip)
     _track(link, slug, tip)
     return Fetched(slug, change, tip, len(inspection.runs), (*arrived.refused, *inspection.refused), there)
 
@@ -136,13 +137,19 @@ def _track(link: Link, slug: str, tip: str) -> None:
     raise StoreFailed(f"{ref} kept moving while it was being updated", hint=f"gittrack fetch {link.remote.name}")
 
 
-def _keep(link: Link, slug: str, old: str, tip: str) -> None:
-    """Put on the local branch what a rewritten branch no longer has, unless the new one holds the same records."""
+def _judge_rewriting(link: Link, slug: str, old: str, tip: str) -> Change:
+    """Tell an epoch, which the branch here follows when it is joined, from a mistake.
+
+    After a mistake, what the branch no longer has is put on the local branch, unless the new one holds the same
+    records.
+    """
     apart = link.graph.compare(old, tip)
+    if has_epoch(apart.theirs):
+        return "epoch"
     lost = {record.commit.tree for record in list_records(apart.ours)}
-    if lost <= {record.commit.tree for record in list_records(apart.theirs)}:
-        return
-    advance(link, slug, old)
+    if not lost <= {record.commit.tree for record in list_records(apart.theirs)}:
+        advance(link, slug, old)
+    return "rewritten"
 
 
 def advance(link: Link, slug: str, tip: str) -> tuple[str, ...]:

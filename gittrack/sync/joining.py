@@ -1,6 +1,7 @@
 """Joins two lines of an experiment: a merge, and the next revision of every run that both lines edited.
 
-Writes objects and moves no ref. FORMAT.md, section 11.1, has the rules.
+Where one line began an epoch that the other does not know, both are written again instead: `epoch` does that. Writes
+objects and moves no ref. FORMAT.md, sections 11.1 and 11.2, have the rules.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from .. import layout
 from ..checkpoint import read_parts
+from ..epoch import has_epoch, join_epochs
 from ..errors import GittrackError
 from ..history import History
 from ..merge import (
@@ -45,10 +47,14 @@ Trailers = RunTrailers | ExperimentTrailers
 
 @dataclass(frozen=True)
 class Joined:
-    """What joining gave: the tip that contains both lines, and the names of the runs that were merged."""
+    """What joining gave: the tip that contains both lines, and the names of the runs that were merged.
+
+    `anew` tells that an epoch was followed, so that neither line need be an ancestor of the tip.
+    """
 
     tip: str
     merged: tuple[str, ...] = ()
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,14 @@ def join(history: History, graph: Graph, slug: str, *, ours: str, theirs: str, a
     apart = graph.compare(ours, theirs)
     if not apart.ours:
         return Joined(theirs)
-    tip = ours
-    if apart.theirs:
+    tip, new, tips = ours, [*apart.ours, *apart.theirs], (ours, theirs)
+    anew = bool(apart.theirs) and has_epoch(new)
+    if anew:
+        tip = join_epochs(history, slug, ours=ours, theirs=theirs).tip
+        new, tips = list(graph.list_new([tip], known=())), (tip, tip)
+    elif apart.theirs:
         tip = _write_merge(history, slug, history.store.get_commit(ours), history.store.get_commit(theirs), author)
-    forks = _find_forks(graph, [*apart.ours, *apart.theirs], tips=(ours, theirs))
+    forks = _find_forks(graph, new, tips=tips)
     merged = []
     for subject in sorted(forks):
         try:
@@ -88,7 +98,7 @@ def join(history: History, graph: Graph, slug: str, *, ours: str, theirs: str, a
             continue
         merged.append(name)
     history.store.sync()
-    return Joined(tip, tuple(merged))
+    return Joined(tip, tuple(merged), anew)
 
 
 def list_records(commits: Iterable[Commit]) -> list[_Record]:
@@ -191,12 +201,13 @@ def _merge_run(
     def load(tree: str, time: int, commit: str) -> RunVersion:
         return _load_version(history, Commit(commit, tree, (), "", time, ""), entries)
 
+    known = {node.tree for node in nodes}  # what is not among them was deleted for good, and counts for nothing
     first, *others = heads
     joined, sides = load(first.tree, first.time, first.commit), [first.tree]
     merged = MergedRun(joined.snapshot, joined.parts, joined.source)
     for head in others:
         tree = find_base(nodes, sides, head.tree)
-        base = None if tree is None else load(tree, 0, tree)
+        base = load(tree, 0, tree) if tree is not None and tree in known else None
         merged = merge_runs(base, joined, load(head.tree, head.time, head.commit), summarize=summarize)
         sides.append(head.tree)
         joined = RunVersion(merged.snapshot, merged.parts, merged.source, head.time, head.commit)
@@ -209,11 +220,12 @@ def _merge_experiment(
     def load(tree: str, time: int, commit: str) -> ExperimentVersion:
         return ExperimentVersion(history.load_experiment(Commit(commit, tree, (), "", time, "")), time, commit)
 
+    known = {node.tree for node in nodes}  # what is not among them was deleted for good, and counts for nothing
     first, *others = heads
     joined, sides = load(first.tree, first.time, first.commit), [first.tree]
     for head in others:
         tree = find_base(nodes, sides, head.tree)
-        base = None if tree is None else load(tree, 0, tree)
+        base = load(tree, 0, tree) if tree is not None and tree in known else None
         merged = merge_experiments(base, joined, load(head.tree, head.time, head.commit))
         sides.append(head.tree)
         joined = ExperimentVersion(merged, head.time, head.commit)

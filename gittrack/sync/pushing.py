@@ -1,7 +1,9 @@
 """Pushes experiments: join with what is there, push if nothing moved meanwhile, and again until it is in.
 
-Nothing on the remote is ever forced away. The local branch follows only when the remote has accepted, so a push that
-is cut short, at whatever point, leaves the old or the new state, and the next one goes on from there.
+Nothing on the remote is ever forced away, but for what was deleted for good: the branch of a new epoch has everything
+else that is there, and takes its place only if it has not moved. The local branch follows only when the remote has
+accepted, so a push that is cut short, at whatever point, leaves the old or the new state, and the next one goes on from
+there.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -
             return
         joined = join(link.history, link.graph, entry.slug, ours=entry.local, theirs=remote, author=link.author)
         entry.candidate, entry.merged = joined.tip, joined.merged
-        if not link.graph.is_ancestor(remote, entry.candidate):
+        if not joined.anew and not link.graph.is_ancestor(remote, entry.candidate):
             raise StoreFailed(f"{link.branch(entry.slug)} was joined wrongly; nothing was pushed", hint="git fsck")
     entry.runs = len({record.subject for record in list_records(entry.commits)} - {""})
 
@@ -186,7 +188,7 @@ def _follow(link: Link, entry: _Push) -> None:
     """Let the tracking ref and the local branch follow a push that was accepted."""
     ref = link.tracking(entry.slug)
     now = link.store.find_ref(ref)
-    if now != entry.candidate and (now is None or link.graph.is_ancestor(now, entry.candidate)):
+    if now != entry.candidate and (now in (None, entry.expected) or link.graph.is_ancestor(now, entry.candidate)):
         link.store.move_ref(ref, old=now, new=entry.candidate, message="gittrack: push")
     advance(link, entry.slug, entry.candidate)
 
