@@ -25,7 +25,7 @@ from time import time_ns
 from types import FrameType
 
 from . import layout
-from .draft import describe_base, environment_event, start_event
+from .draft import Event, describe_base, environment_event, start_event
 from .environment import capture_environment
 from .errors import Conflict, NotFound, StoreFailed, Unsupported
 from .git import find_git
@@ -259,25 +259,35 @@ def _record(
     environment = capture_environment()
     words = scrubber.argv(own_command() if start.command is None else start.command)
     run = replace(run, user=place.identity.name, host=socket.gethostname(), command=words)
-    run = replace(run, source=capture.finish(settings=place.settings, scrubber=scrubber))
-    problem = capture.problem if find_git() is not None else None
-    try:
-        run = replace(run, source=_complete_source(place, run.source))
-    except Unsupported as error:
-        problem, run = error, replace(run, source=replace(run.source, captured="none", tree=None))
-    if problem is not None:
-        reason = f"the working tree could not be captured: {problem}"
-        warnings.warn(f"gittrack: {reason}", TrackingWarning, stacklevel=4)
-        run = replace(run, incomplete=reason)
-    events = [start_event(run, experiment_name=experiment_name, environment=environment, base=commit)]
-    if base is not None:
-        events += describe_base(base)
-    journal = JournalWriter.create(place.repository, run.id, events)
+
+    def make_events() -> list[Event]:
+        nonlocal run
+        run = _describe_source(start, run)
+        events = [start_event(run, experiment_name=experiment_name, environment=environment, base=commit)]
+        return events if base is None else events + describe_base(base)
+
+    journal = JournalWriter.create(place.repository, run.id, make_events)
     if run.source.tree is not None:
         # The journal comes first: whoever finds it, should this process die here, removes the ref as well.
         with place.open_tracker() as tracker:
             tracker.protect_source(run.id, run.source.tree)
     return _make_active(place, scrubber, journal, owner=True)
+
+
+def _describe_source(start: _Start, run: Run) -> Run:
+    """Return the run with the link to its code; where that cannot be captured, warn, and have the run say so."""
+    capture = start.capture
+    run = replace(run, source=capture.finish(settings=start.place.settings, scrubber=start.scrubber))
+    problem = capture.problem if find_git() is not None else None
+    try:
+        run = replace(run, source=_complete_source(start.place, run.source))
+    except Unsupported as error:
+        problem, run = error, replace(run, source=replace(run.source, captured="none", tree=None))
+    if problem is None:
+        return run
+    reason = f"the working tree could not be captured: {problem}"
+    warnings.warn(f"gittrack: {reason}", TrackingWarning, stacklevel=7)
+    return replace(run, incomplete=reason)
 
 
 def _complete_source(place: Place, source: SourceLink) -> SourceLink:

@@ -45,6 +45,7 @@ from .params import flatten_params
 from .sink import DroppedMetrics, MetricSink, MetricValues, RefusedMetrics
 
 if TYPE_CHECKING:
+    from .content import ContentStore
     from .draft import Draft, Event
     from .journal import JournalWriter
     from .scrub import Scrubber
@@ -308,13 +309,7 @@ class ActiveRun:
                 journal.append(end_event(status, time=time_ns() // 1000, exit_code=exit_code))
                 with self._open_tracker() as tracker:
                     checkpoint.keep_outputs(tracker.content, journal.directory, journal.refresh(), log=journal.events)
-                    self._commit_with(tracker)
-                    if journal.try_own():
-                        # Nobody else can write any more; what others did while that was committed still counts.
-                        if not checkpoint.is_settled(
-                            tracker.history, journal.directory, journal.refresh(), self._previous
-                        ):
-                            self._commit_with(tracker)
+                    if self._commit_last(tracker, journal):
                         checkpoint.release_source(tracker.history, journal.draft)
                         journal.delete()
                     tracker.push_later(self.experiment)
@@ -332,23 +327,39 @@ class ActiveRun:
         with self._commit_lock, self._open_tracker() as tracker:
             self._commit_with(tracker)
 
+    def _commit_last(self, tracker: Tracker, journal: JournalWriter) -> bool:
+        """Commit the run, and tell whether nobody else can write any more, so that the journal can go."""
+        if journal.try_own():
+            self._commit_draft(tracker, journal)
+            return True
+        self._commit_with(tracker)
+        if not journal.try_own():
+            return False
+        # What others did while that was committed still counts.
+        if not checkpoint.is_settled(tracker.history, journal.directory, journal.refresh(), self._previous):
+            self._commit_draft(tracker, journal)
+        return True
+
     def _commit_with(self, tracker: Tracker) -> None:
         journal = self._journal
-        if journal is None:
-            return
-        with journal.hold_commits():
-            draft = journal.refresh()
-            known = self._previous.intent if self._previous else None
-            if known is None or draft.intents[-1:] != [known]:  # another process has committed, or nobody yet
-                self._previous = checkpoint.find_previous(tracker.history, draft)
-            self._previous = checkpoint.commit_draft(
-                tracker.history,
-                journal.directory,
-                draft,
-                previous=self._previous,
-                stamp=tracker.make_stamp(time_ns() // 1000),
-                log=journal.events,
-            )
+        if journal is not None:
+            with journal.hold_commits():
+                self._commit_draft(tracker, journal)
+
+    def _commit_draft(self, tracker: Tracker, journal: JournalWriter) -> None:
+        """Commit what there is; nobody else may commit this run meanwhile."""
+        draft = journal.refresh()
+        known = self._previous.intent if self._previous else None
+        if known is None or draft.intents[-1:] != [known]:  # another process has committed, or nobody yet
+            self._previous = checkpoint.find_previous(tracker.history, draft)
+        self._previous = checkpoint.commit_draft(
+            tracker.history,
+            journal.directory,
+            draft,
+            previous=self._previous,
+            stamp=tracker.make_stamp(time_ns() // 1000),
+            log=journal.events,
+        )
 
     def _report_scrubbed(self) -> None:
         journal = self._journal
@@ -358,29 +369,23 @@ class ActiveRun:
     def _keep_file(self, file: Path, path: str) -> None:
         if not file.exists() and not file.is_symlink():
             raise NotFound(f"no file {str(file)!r:.300} to keep as an artifact")
-        self._check_open()
-        with self._guard(f"artifact {path}"):
-            journal = self._journal
-            if journal is not None:
-                with journal.content.hold():
-                    self._add_artifact(journal, path, journal.content.put_file(file))
+        self._keep(path, lambda content: content.put_file(file))
 
     def _keep_bytes(self, data: bytes, path: str) -> None:
-        path = layout.check_artifact_path(path)
-        self._check_open()
-        with self._guard(f"artifact {path}"):
-            journal = self._journal
-            if journal is not None:
-                with journal.content.hold():
-                    self._add_artifact(journal, path, journal.content.put_bytes(data))
+        self._keep(layout.check_artifact_path(path), lambda content: content.put_bytes(data))
 
-    @staticmethod
-    def _add_artifact(journal: JournalWriter, path: str, pointer: Pointer) -> None:
+    def _keep(self, path: str, put: Callable[[ContentStore], Pointer]) -> None:
         def decide(draft: Draft) -> Event:
             check_artifact(draft, path)
             return artifact_event(path, pointer)
 
-        journal.decide(decide)
+        self._check_open()
+        with self._guard(f"artifact {path}"):
+            journal = self._journal
+            if journal is not None:
+                with journal.content.hold():
+                    pointer = put(journal.content)
+                    journal.decide(decide)
 
     def _append(self, event: Event) -> None:
         self._check_open()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import SupportsFloat
 
@@ -29,12 +29,14 @@ _COMMIT_PATIENCE = 600.0
 class JournalWriter:
     """The open journal of one run in one process. Safe for threads; `after_fork` makes it so for forked children."""
 
-    def __init__(self, repository: Repository, directory: Path, lock: RunLock) -> None:
+    def __init__(
+        self, repository: Repository, directory: Path, lock: RunLock, *, events: EventLog | None = None
+    ) -> None:
         self.repository = repository
         self.directory = directory
         self.content = ContentStore.of(repository)
         self.draft = fold_events([], run_id=directory.name, started=0)
-        self._events: EventLog | None = EventLog(directory / EVENTS_FILE)
+        self._events: EventLog | None = events or EventLog(directory / EVENTS_FILE)
         self._lock: RunLock | None = lock
         self._points: PointsWriter | None = None
         self._opening = threading.RLock()
@@ -42,24 +44,29 @@ class JournalWriter:
         self.refresh()
 
     @classmethod
-    def create(cls, repository: Repository, run_id: str, start: Sequence[Event]) -> JournalWriter:
-        """Create a run's journal, opened by the events in `start`, and hold it; raises OSError where that fails.
+    def create(cls, repository: Repository, run_id: str, make_start: Callable[[], Sequence[Event]]) -> JournalWriter:
+        """Create a run's journal, opened by the events that `make_start` returns, and hold it.
 
         It appears under its name whole: locked, and with its first events. Nobody can take it for a dead one meanwhile.
+        The files come before the call, which may be waiting for another process anyway. Raises OSError where the
+        journal cannot be created, and whatever `make_start` raises; nothing is left of it then.
         """
         directory = layout.journal_directory(repository.common_directory, run_id)
         making = directory.with_name(f"{UNFINISHED_PREFIX}{run_id}-{uuid.uuid4().hex[:8]}")
         making.mkdir(parents=True, mode=0o700)
+        events = None
         try:
             lock = RunLock.hold_shared(making / LOCK_FILE)
-            with closing(EventLog(making / EVENTS_FILE)) as events:
-                for event in start:
-                    events.append(event)
+            events = EventLog(making / EVENTS_FILE)
+            for event in make_start():
+                events.append(event)
             making.rename(directory)
         except BaseException:
+            if events is not None:
+                events.close()
             delete_journal(making)
             raise
-        return cls(repository, directory, lock)
+        return cls(repository, directory, lock, events=events)
 
     @classmethod
     def join(cls, repository: Repository, run_id: str) -> JournalWriter:

@@ -138,14 +138,18 @@ class FileRefs:
         """
         self.sweep()
         try:
-            self._mark.write_bytes(name)
+            try:
+                self._mark.write_bytes(name)
+            except PermissionError:  # made by somebody else who shares the repository
+                self._mark.unlink()
+                self._mark.write_bytes(name)
         except OSError as error:
             raise StoreFailed(f"{self._mark} cannot be written: {error.strerror or error}") from error
         try:
             yield
         finally:
             with suppress(OSError):
-                self._mark.unlink()
+                os.truncate(self._mark, 0)  # it stays: to create a file costs more than to write to one
 
     def sweep(self) -> None:
         """Remove what `_marked` knows to be left by a dead process."""
@@ -158,7 +162,9 @@ class FileRefs:
 
     def _clear_mark(self) -> None:
         made, name = self._mark.stat().st_mtime, self._mark.read_bytes()
-        for path in (self._path(Ref(name)), self._repository.common_directory / "packed-refs") if name else ():
+        if not name:
+            return
+        for path in (self._path(Ref(name)), self._repository.common_directory / "packed-refs"):
             lock = path.with_name(path.name + ".lock")
             with suppress(FileNotFoundError):
                 if abs(lock.stat().st_mtime - made) < _MARK_SLACK and not _is_open(lock):
