@@ -34,8 +34,9 @@ _WINDOW = 3
 
 _MOST_REMEMBERED = 20_000
 
-# A segment is full with so many rows, or bytes of text and numbers.
-_MOST_ROWS = 32_768
+# A segment is full with so many rows, or bytes of text and numbers: what is larger is made by merging, which takes less
+# memory than building it does.
+_MOST_ROWS = 16_384
 _MOST_WEIGHT = 192 << 20
 
 _JSON_FILES = (layout.RUN_FILE, layout.PARAMS_FILE, layout.SUMMARY_FILE)

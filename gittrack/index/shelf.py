@@ -30,7 +30,7 @@ LOCK = "lock"
 
 # So many segments of about one size are made one, several times as large.
 FAN = 4
-_MOST_MERGED_ROWS = 65_536
+_MOST_MERGED_ROWS = 262_144
 _MOST_MERGED_BYTES = 384 << 20
 
 # Files that no manifest is known to have named are left alone for so many seconds: somebody may be about to name them.
