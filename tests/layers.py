@@ -133,6 +133,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("store", "repository"),
     ("sync", "checkpoint"),
     ("sync", "epoch"),
+    ("sync", "garbage"),
     ("sync", "history"),
     ("sync", "index"),
     ("sync", "revision"),

@@ -6,12 +6,12 @@ Reads alone. A run is never doomed while a journal of it exists, be its process 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import layout
 from ..epoch import Line, Record, read_line
 from ..errors import GittrackError, NotFound
+from ..garbage import list_contents
 from ..history import History, Revision
 from ..journal import list_journals
 from ..model import Pointer
@@ -91,15 +91,6 @@ def read_branch(history: History, slug: str) -> tuple[Line, list[Record]]:
     line = read_line(history, tip)
     dropped = history.get_branch(slug).dropped
     return line, [record for record in line.records if dropped.holds(record.run_id, record.tree)]
-
-
-def list_contents(history: History, commits: Iterable[Commit]) -> tuple[Pointer, ...]:
-    """Return the artifacts of some revisions, each content once; what cannot be read names none."""
-    found: dict[str, Pointer] = {}
-    for commit in commits:
-        with suppress(GittrackError):
-            found.update((pointer.oid, pointer) for pointer in history.list_pointers(commit).values())
-    return tuple(found.values())
 
 
 def _find_removed(history: History, entry: Revision, experiment_removed: int | None) -> int | None:

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import layout
-from ..epoch import Line, Plan, Record, begin_epoch, find_redacted, rewrite_branch
+from ..epoch import Line, Plan, Record, begin_epoch, find_redacted, forget_index, rewrite_branch
 from ..errors import Conflict, NotFound
-from ..garbage import condemn
+from ..garbage import condemn, list_contents
 from ..history import Revision
 from ..merge import Node, find_heads
 from ..redaction import Change, Redaction, plan_redaction, stage_redaction
 from ..tracker import Tracker
-from .doomed import list_contents, read_branch
-from .traces import forget_index
+from .doomed import read_branch
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..dropped import Dropped
-from ..epoch import Plan, begin_epoch, find_redacted, rewrite_branch
-from ..garbage import Collected, Condemned, References, Unsure, collect, condemn, find_shared, read_condemned
+from ..epoch import Plan, begin_epoch, find_redacted, forget_index, rewrite_branch
+from ..garbage import (
+    Collected,
+    Condemned,
+    References,
+    Unsure,
+    collect,
+    condemn,
+    find_shared,
+    list_contents,
+    read_condemned,
+)
 from ..history import History
 from ..model import Pointer
 from ..store import Commit
 from ..tracker import Tracker
-from .doomed import Doomed, choose_experiments, find_doomed, list_contents, read_branch
-from .traces import forget_index
+from .doomed import Doomed, choose_experiments, find_doomed, read_branch
 
 DAY = 86_400 * 1_000_000
 PERIOD = 30 * DAY

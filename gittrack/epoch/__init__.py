@@ -1,7 +1,8 @@
 """Epochs: how runs are deleted for good from a history that otherwise only grows, and how other clones follow.
 
 `line` reads what a branch holds, `plan` decides (pure) which records stay and on what they are written again, `rewrite`
-writes that. Knows nothing of who asks, of remotes and of content. FORMAT.md, section 11.2.
+writes that, `traces` deletes what the index keeps of the rest. Knows nothing of who asks, of remotes and of content.
+FORMAT.md, section 11.2.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from .line import Line, Record, has_epoch, read_line
 from .plan import Plan, Replay, begin_epoch, follow
 from .rewrite import JoinedEpochs, find_redacted, join_epochs, rewrite_branch, write_plan
+from .traces import forget_index
 
 __all__ = [
     "JoinedEpochs",
@@ -19,6 +21,7 @@ __all__ = [
     "begin_epoch",
     "find_redacted",
     "follow",
+    "forget_index",
     "has_epoch",
     "join_epochs",
     "read_line",

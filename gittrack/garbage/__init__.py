@@ -7,7 +7,17 @@ content that a deleted run named is ever on the list; what else lies beside it i
 from __future__ import annotations
 
 from .collection import Collected, collect, find_shared
-from .condemned import Condemned, condemn, read_condemned
+from .condemned import Condemned, condemn, list_contents, read_condemned
 from .references import References, Unsure
 
-__all__ = ["Collected", "Condemned", "References", "Unsure", "collect", "condemn", "find_shared", "read_condemned"]
+__all__ = [
+    "Collected",
+    "Condemned",
+    "References",
+    "Unsure",
+    "collect",
+    "condemn",
+    "find_shared",
+    "list_contents",
+    "read_condemned",
+]

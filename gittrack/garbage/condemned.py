@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from .. import layout
 from ..canonical import decode_object, encode_rows, format_time, parse_time
 from ..content import ContentStore
-from ..errors import Corrupt, StoreFailed
+from ..errors import Corrupt, GittrackError, StoreFailed
+from ..history import History
 from ..model import Pointer
-from ..store import Store
+from ..store import Commit, Store
 from ..store.disk import NewFile, Sharing, make_directories, sync_directory
 
 
@@ -48,6 +50,15 @@ def _read_row(oid: str, row: Mapping[str, Any], *, where: str) -> Condemned:
         raise Corrupt(f"{where}: not the name of a content: {oid!r:.80}")
     since = parse_time(row["since"], where=where)
     return Condemned(Pointer(oid, int(row["size"])), since, (int(row["inode"]), int(row["modified"])))
+
+
+def list_contents(history: History, commits: Iterable[Commit]) -> tuple[Pointer, ...]:
+    """Return the artifacts of some revisions, each content once; what cannot be read names none."""
+    found: dict[str, Pointer] = {}
+    for commit in commits:
+        with suppress(GittrackError):
+            found.update((pointer.oid, pointer) for pointer in history.list_pointers(commit).values())
+    return tuple(found.values())
 
 
 def condemn(store: Store, content: ContentStore, pointers: Iterable[Pointer], *, now: int) -> list[Condemned]:

@@ -1,17 +1,19 @@
 """Looks through what arrived from elsewhere before it is let in, and names the records that are not fit to be read.
 
 A record that is not stays in the history, since the commits after it are built on it, but no reader shows its run: they
-ask `admission` the same questions. Reads names, kinds and sizes, and no content; nothing of `source/`.
+ask `admission` the same questions. Reads names, kinds and sizes, and no content but the list an epoch begins with;
+nothing of `source/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from .. import layout
 from ..admission import (
+    FILE_MODE,
     find_artifact_fault,
     find_experiment_fault,
     find_parts_fault,
@@ -20,8 +22,9 @@ from ..admission import (
 )
 from ..errors import GittrackError
 from ..git import Git
+from ..history import History
 from ..index.reader import GitReader
-from ..message import ExperimentTrailers, RunTrailers, parse_message
+from ..message import EpochTrailers, ExperimentTrailers, RunTrailers, parse_epoch, parse_message
 from ..store import Commit, Store, TreeEntry
 
 _CHUNK = 2000
@@ -48,13 +51,15 @@ class Inspection:
 @dataclass
 class _Record:
     commit: Commit
-    trailers: RunTrailers | ExperimentTrailers
+    trailers: RunTrailers | ExperimentTrailers | EpochTrailers
     files: dict[str, TreeEntry]
     fault: str | None = None
 
     @property
     def name(self) -> str:
         """What people call it."""
+        if isinstance(self.trailers, EpochTrailers):
+            return f"epoch {self.trailers.number}"
         return (
             self.trailers.name if isinstance(self.trailers, RunTrailers) else f"experiment {self.trailers.experiment}"
         )
@@ -72,6 +77,7 @@ def inspect(store: Store, git: Git, commits: Iterable[Commit]) -> Inspection:
             _check_trees(reader, records)
             if not store.repository.is_partial:  # to ask for the size of what is not here would fetch it
                 _check_sizes(git, records)
+            _check_lists(History(store), records)
             faults = [(found, found.fault) for found in records]
             refused += [Refused(found.commit.id, found.name, fault) for found, fault in faults if fault is not None]
     return Inspection(frozenset(runs), tuple(refused))
@@ -88,7 +94,8 @@ def read_trees(reader: GitReader, ids: Sequence[str]) -> dict[str, dict[str, Tre
 def _read_messages(commits: Sequence[Commit], refused: list[Refused]) -> Iterator[_Record]:
     for commit in commits:
         try:
-            trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+            where = f"commit {commit.id[:12]}"
+            trailers = parse_message(commit.message, where=where) or parse_epoch(commit.message, where=where)
         except GittrackError as error:
             refused.append(Refused(commit.id, "", error.message))
             continue
@@ -105,6 +112,8 @@ def _check_trees(reader: GitReader, records: Sequence[_Record]) -> None:
             record.fault = "its tree cannot be read"
         elif isinstance(record.trailers, ExperimentTrailers):
             record.fault = find_experiment_fault(tree)
+        elif isinstance(record.trailers, EpochTrailers):
+            record.fault = _find_epoch_fault(tree)
         else:
             record.fault = find_run_fault(tree)
         for name, entry in {} if tree is None or record.fault else tree.items():
@@ -141,6 +150,23 @@ def _check_level(
                 yield record, place, entry.id
             else:
                 record.files[place] = entry
+
+
+def _find_epoch_fault(tree: Mapping[str, TreeEntry]) -> str | None:
+    entry = tree.get(layout.DROPPED_FILE)
+    if entry is None or entry.mode != FILE_MODE or len(tree) > 1:
+        return f"it should hold a file {layout.DROPPED_FILE} and nothing else"
+    return None
+
+
+def _check_lists(history: History, records: Sequence[_Record]) -> None:
+    """Read what epochs list as deleted: readers and all who follow them have to."""
+    for record in records:
+        if isinstance(record.trailers, EpochTrailers) and record.fault is None:
+            try:
+                history.load_dropped(record.commit)
+            except GittrackError as error:
+                record.fault = error.message
 
 
 def _check_sizes(git: Git, records: Sequence[_Record]) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from .. import layout
 from ..epoch import has_epoch
-from ..errors import StoreFailed
+from ..errors import Corrupt, StoreFailed, Unsupported
 from ..transport import TransportFailed, drop_arrivals, fetch_branches, fetch_objects
 from ..transport.fetch import list_arrived
 from .arrival import Refused, inspect
-from .joining import join, list_records
+from .departed import Departed, condemn_departed, forget_departed, read_dropped
+from .joining import Joined, join, list_records
 from .link import Link
 from .promised import list_promised_records
 from .salvage import Salvaged, remove_stale, salvage
@@ -31,11 +32,11 @@ Change = Literal["same", "new", "forward", "epoch", "rewritten", "deleted"]
 class Fetched:
     """What a fetch found of one experiment.
 
-    `change` is what happened to the remote's branch since the last look: `epoch` means that runs were deleted for good,
-    `rewritten` that commits were taken out of it in any other way, `deleted` that it is gone; in the last two cases the
-    runs known here are kept. `runs` counts those that the new commits speak of; `refused` are the records among them
-    that are kept out. `there` is the tip of the remote's branch where it holds objects that git refuses: `tip` is then
-    what was saved of it, and nothing can be pushed on top of it.
+    `change` is what happened to the remote's branch since the last look: `epoch` means that something was deleted for
+    good, `rewritten` that commits were taken out of it in any other way, `deleted` that it is gone; after these two the
+    runs known here are kept. `runs` counts those that the new commits speak of, `deleted` those that an epoch left
+    nothing of; `refused` are the records among the commits that are kept out. `there` is the tip of the remote's branch
+    where it holds objects that git refuses: `tip` is then what was saved of it, and nothing can be pushed on top of it.
     """
 
     slug: str
@@ -44,6 +45,17 @@ class Fetched:
     runs: int = 0
     refused: tuple[Refused, ...] = ()
     there: str | None = None
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
+class _Rewriting:
+    """What a branch that is not the old one's descendant means: a change, the revisions (run and tree) that are gone
+    for good, and the number of runs of which nothing is left."""
+
+    change: Change
+    departed: Departed = ()
+    deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,8 @@ class FetchReport:
 def fetch(link: Link, slugs: Iterable[str] | None = None) -> FetchReport:
     """Bring the local copies of a remote's experiments up to date: of these, or of all there are.
 
-    Moves no local branch, unless the remote's was rewritten: what was only there is then kept on it. Atomic for each
-    experiment, and safe to repeat. Raises TransportFailed with nothing changed.
+    Moves no local branch, unless the remote's was rewritten: what was only there, and was not deleted for good, is then
+    kept on it. Atomic for each experiment, and safe to repeat. Raises TransportFailed with nothing changed.
     """
     wanted = None if slugs is None else tuple(dict.fromkeys(slugs))
     if wanted == ():
@@ -120,11 +132,14 @@ def _take_in(link: Link, slug: str, arrived: Salvaged, old: str | None) -> Fetch
         commits = link.graph.list_new([tip], known=known)
         fetch_objects(link.wire, list_promised_records(link.store, commits))
     inspection = inspect(link.store, link.git, link.graph.list_new([tip], known=known))
-    change: Change = "new" if old is None else "forward"
+    found = _Rewriting("new" if old is None else "forward")
     if old is not None and not link.graph.is_ancestor(old, tip):
-        change = _judge_rewriting(link, slug, old, tip)
+        found = _judge_rewriting(link, slug, old, tip)
+    condemn_departed(link, found.departed)
     _track(link, slug, tip)
-    return Fetched(slug, change, tip, len(inspection.runs), (*arrived.refused, *inspection.refused), there)
+    forget_departed(link, slug, found.departed)
+    refused = (*arrived.refused, *inspection.refused)
+    return Fetched(slug, found.change, tip, len(inspection.runs), refused, there, found.deleted)
 
 
 def _track(link: Link, slug: str, tip: str) -> None:
@@ -137,37 +152,46 @@ def _track(link: Link, slug: str, tip: str) -> None:
     raise StoreFailed(f"{ref} kept moving while it was being updated", hint=f"gittrack fetch {link.remote.name}")
 
 
-def _judge_rewriting(link: Link, slug: str, old: str, tip: str) -> Change:
+def _judge_rewriting(link: Link, slug: str, old: str, tip: str) -> _Rewriting:
     """Tell an epoch, which the branch here follows when it is joined, from a mistake.
 
-    After a mistake, what the branch no longer has is put on the local branch, unless the new one holds the same
-    records.
+    What the branch no longer has, though nobody deleted it for good, is put on the local branch; so is the list of what
+    somebody did delete, where that is what is gone.
     """
     apart = link.graph.compare(old, tip)
-    if has_epoch(apart.theirs):
-        return "epoch"
-    lost = {record.commit.tree for record in list_records(apart.ours)}
-    if not lost <= {record.commit.tree for record in list_records(apart.theirs)}:
-        advance(link, slug, old)
-    return "rewritten"
+    is_epoch = has_epoch(apart.theirs)
+    dropped, forgotten = read_dropped(link.history, apart.theirs), read_dropped(link.history, apart.ours)
+    had = {(record.subject, record.commit.tree) for record in list_records(apart.ours)}
+    has = {(record.subject, record.commit.tree) for record in list_records(apart.theirs)}
+    departed = sorted((run_id, tree) for run_id, tree in had if dropped.holds(run_id, tree))
+    if had - has - set(departed) or forgotten | dropped != dropped:
+        kept = old
+        if is_epoch:
+            with suppress(Corrupt, Unsupported):  # whose epoch cannot be followed: what was there stays as it was
+                kept = join(link.history, link.graph, slug, ours=old, theirs=tip, author=link.author).tip
+        advance(link, slug, kept)
+    if not is_epoch:
+        return _Rewriting("rewritten")
+    return _Rewriting("epoch", departed, len({run_id for run_id, _ in departed} - {run_id for run_id, _ in has}))
 
 
 def advance(link: Link, slug: str, tip: str) -> tuple[str, ...]:
     """Let the local branch contain tip: forward, or by joining the two; return the names of runs that were merged.
 
-    Durable when it returns, and safe beside processes that record into the branch at the same moment.
+    Content of what others deleted for good is condemned here as well. Durable when it returns, and safe beside
+    processes that record into the branch at the same moment.
     """
     for _ in range(_MOVE_ATTEMPTS):
         local = link.find_local(slug)
         if local == tip:
             return ()
-        merged: tuple[str, ...] = ()
-        new = tip
+        joined = Joined(tip)
         if local is not None:
             if link.graph.is_ancestor(tip, local):
                 return ()
             joined = join(link.history, link.graph, slug, ours=local, theirs=tip, author=link.author)
-            new, merged = joined.tip, joined.merged
-        if link.store.move_ref(link.branch(slug), old=local, new=new, message="gittrack: sync"):
-            return merged
+            condemn_departed(link, joined.dropped)
+        if link.store.move_ref(link.branch(slug), old=local, new=joined.tip, message="gittrack: sync"):
+            forget_departed(link, slug, joined.dropped)
+            return joined.merged
     raise StoreFailed(f"{link.branch(slug)} kept moving while it was being joined", hint="gittrack pull")

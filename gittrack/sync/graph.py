@@ -57,6 +57,10 @@ class Graph:
         for _, commit in self._read(revisions):
             yield commit
 
+    def list_roots(self, tips: Iterable[str]) -> list[Commit]:
+        """Return the commits without parents that are reachable from tips."""
+        return [commit for _, commit in self._read("\n".join(tips), "--max-parents=0")]
+
     def list_oldest_first(self, tip: str, *, known: Iterable[str]) -> list[Commit]:
         """Return the commits reachable from tip and from none of known, parents before children."""
         revisions = "\n".join((tip, *(f"^{id}" for id in known)))

@@ -6,13 +6,14 @@ objects and moves no ref. FORMAT.md, sections 11.1 and 11.2, have the rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .. import layout
 from ..checkpoint import read_parts
+from ..dropped import Dropped
 from ..epoch import has_epoch, join_epochs
-from ..errors import GittrackError
+from ..errors import Corrupt, GittrackError, NotFound
 from ..history import History
 from ..merge import (
     ExperimentVersion,
@@ -37,6 +38,7 @@ from ..revision import stage_snapshot
 from ..series import SummaryBuilder
 from ..snapshot import encode_experiment
 from ..store import Commit, TreeEntry
+from .departed import read_dropped
 from .graph import Graph
 
 # How much older than a revision its commit may claim to be, by a clock that is wrong.
@@ -49,12 +51,14 @@ Trailers = RunTrailers | ExperimentTrailers
 class Joined:
     """What joining gave: the tip that contains both lines, and the names of the runs that were merged.
 
-    `anew` tells that an epoch was followed, so that neither line need be an ancestor of the tip.
+    `anew` tells that an epoch was followed, so that neither line need be an ancestor of the tip; `dropped` are the runs
+    and trees of the revisions that either line had and the tip has not, since somebody deleted them for good.
     """
 
     tip: str
     merged: tuple[str, ...] = ()
     anew: bool = False
+    dropped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,23 +86,34 @@ def join(history: History, graph: Graph, slug: str, *, ours: str, theirs: str, a
     apart = graph.compare(ours, theirs)
     if not apart.ours:
         return Joined(theirs)
-    tip, new, tips = ours, [*apart.ours, *apart.theirs], (ours, theirs)
+    tip, new = ours, [*apart.ours, *apart.theirs]
+    lines: tuple[str, ...] = (ours, theirs)
+    left_out: tuple[tuple[str, str], ...] = ()
     anew = bool(apart.theirs) and has_epoch(new)
     if anew:
-        tip = join_epochs(history, slug, ours=ours, theirs=theirs).tip
-        new, tips = list(graph.list_new([tip], known=())), (tip, tip)
-    elif apart.theirs:
-        tip = _write_merge(history, slug, history.store.get_commit(ours), history.store.get_commit(theirs), author)
-    forks = _find_forks(graph, new, tips=tips)
+        epochs = join_epochs(history, slug, ours=ours, theirs=theirs)
+        tip, lines, left_out = epochs.tip, (epochs.tip,), epochs.dropped
+        records = _group(graph.list_new(lines, known=()))
+    else:
+        if apart.theirs:
+            tip = _write_merge(history, slug, history.store.get_commit(ours), history.store.get_commit(theirs), author)
+        records = _group(new)
+        _add_shared(graph, records, new=new, tips=lines)
+    forks = {subject: found for subject, found in records.items() if _is_forked(found)}
+    dropped = read_dropped(history, graph.list_roots(lines)) if forks else Dropped()
     merged = []
     for subject in sorted(forks):
+        # What was deleted for good, and came back with somebody's plain merge, is no revision.
+        found = [record for record in forks[subject] if not dropped.holds(subject, record.commit.tree)]
+        if not _is_forked(found):
+            continue
         try:
-            tip, name = _write_next(history, forks[subject], tip, author)
+            tip, name = _write_next(history, found, dropped, tip, author)
         except GittrackError:  # a head that cannot be read stays for the rule that the highest revision speaks
             continue
         merged.append(name)
     history.store.sync()
-    return Joined(tip, tuple(merged), anew)
+    return Joined(tip, tuple(merged), anew, left_out)
 
 
 def list_records(commits: Iterable[Commit]) -> list[_Record]:
@@ -125,18 +140,19 @@ def _write_merge(history: History, slug: str, ours: Commit, theirs: Commit, auth
     )
 
 
-def _find_forks(graph: Graph, new: Sequence[Commit], *, tips: tuple[str, str]) -> dict[str, list[_Record]]:
-    """Return all known revisions of each run (or of the experiment, under "") that has several heads."""
+def _group(commits: Iterable[Commit]) -> dict[str, list[_Record]]:
+    """Return the records among commits by run, those of the experiment under ""."""
     records: dict[str, list[_Record]] = {}
-    for record in list_records(new):
+    for record in list_records(commits):
         records.setdefault(record.subject, []).append(record)
-    _add_shared(graph, records, new=new, tips=tips)
-    return {subject: found for subject, found in records.items() if len(find_heads(r.node for r in found)) > 1}
+    return records
 
 
-def _add_shared(
-    graph: Graph, records: dict[str, list[_Record]], *, new: Sequence[Commit], tips: tuple[str, str]
-) -> None:
+def _is_forked(records: Iterable[_Record]) -> bool:
+    return len(find_heads(record.node for record in records)) > 1
+
+
+def _add_shared(graph: Graph, records: dict[str, list[_Record]], *, new: Sequence[Commit], tips: Sequence[str]) -> None:
     """Add what the lines share of those runs whose new revisions were made from shared ones.
 
     Something else may have been made from those, too. It cannot be older than what it was made from, so that is how far
@@ -166,7 +182,9 @@ def _add_shared(
                     oldest = commit.time if oldest is None else min(oldest, commit.time)
 
 
-def _write_next(history: History, records: Sequence[_Record], tip: str, author: Ident) -> tuple[str, str]:
+def _write_next(
+    history: History, records: Sequence[_Record], dropped: Dropped, tip: str, author: Ident
+) -> tuple[str, str]:
     """Write the revision that follows all heads of a run, or of the experiment's record, on top of tip."""
     nodes = [record.node for record in records]
     heads = find_heads(nodes)
@@ -178,7 +196,9 @@ def _write_next(history: History, records: Sequence[_Record], tip: str, author: 
         tree = history.store.write_tree(files)
     else:
         entries: dict[str, TreeEntry] = {}
-        run = _merge_run(history, nodes, heads, entries)
+        run = _merge_run(
+            history, nodes, heads, entries, is_dropped=lambda tree: dropped.holds(records[0].subject, tree)
+        )
         paths = {layout.part_path(number + 1): entries[id] for number, id in enumerate(run.parts)}
         staged = stage_snapshot(history.store, run.snapshot, parts=paths, source=run.source, previous=trees)
         tree, message, name = staged.tree, staged.message, run.snapshot.run.name
@@ -187,9 +207,17 @@ def _write_next(history: History, records: Sequence[_Record], tip: str, author: 
 
 
 def _merge_run(
-    history: History, nodes: Sequence[Node], heads: Sequence[Node], entries: dict[str, TreeEntry]
+    history: History,
+    nodes: Sequence[Node],
+    heads: Sequence[Node],
+    entries: dict[str, TreeEntry],
+    *,
+    is_dropped: Callable[[str], bool],
 ) -> MergedRun:
-    """Merge the heads of a run one after the other; `entries` collects the metric parts met, by id."""
+    """Merge the heads of a run one after the other; `entries` collects the metric parts met, by id.
+
+    A base that was deleted for good counts as none, in whatever clone it may still be found.
+    """
 
     def summarize(parts: tuple[str, ...]) -> Mapping[str, MetricSummary]:
         builder = SummaryBuilder()
@@ -201,13 +229,19 @@ def _merge_run(
     def load(tree: str, time: int, commit: str) -> RunVersion:
         return _load_version(history, Commit(commit, tree, (), "", time, ""), entries)
 
-    known = {node.tree for node in nodes}  # what is not among them was deleted for good, and counts for nothing
+    def load_base(tree: str | None) -> RunVersion | None:
+        if tree is None or is_dropped(tree):
+            return None
+        try:
+            return load(tree, 0, tree)
+        except (Corrupt, NotFound):  # such as the name that a redacted revision has for what it was made from
+            return None
+
     first, *others = heads
     joined, sides = load(first.tree, first.time, first.commit), [first.tree]
     merged = MergedRun(joined.snapshot, joined.parts, joined.source)
     for head in others:
-        tree = find_base(nodes, sides, head.tree)
-        base = load(tree, 0, tree) if tree is not None and tree in known else None
+        base = load_base(find_base(nodes, sides, head.tree))
         merged = merge_runs(base, joined, load(head.tree, head.time, head.commit), summarize=summarize)
         sides.append(head.tree)
         joined = RunVersion(merged.snapshot, merged.parts, merged.source, head.time, head.commit)
@@ -220,12 +254,11 @@ def _merge_experiment(
     def load(tree: str, time: int, commit: str) -> ExperimentVersion:
         return ExperimentVersion(history.load_experiment(Commit(commit, tree, (), "", time, "")), time, commit)
 
-    known = {node.tree for node in nodes}  # what is not among them was deleted for good, and counts for nothing
     first, *others = heads
     joined, sides = load(first.tree, first.time, first.commit), [first.tree]
     for head in others:
         tree = find_base(nodes, sides, head.tree)
-        base = load(tree, 0, tree) if tree is not None and tree in known else None
+        base = None if tree is None else load(tree, 0, tree)
         merged = merge_experiments(base, joined, load(head.tree, head.time, head.commit))
         sides.append(head.tree)
         joined = ExperimentVersion(merged, head.time, head.commit)

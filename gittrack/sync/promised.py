@@ -11,6 +11,7 @@ from itertools import islice
 
 from .. import layout
 from ..admission import list_sized
+from ..epoch import has_epoch
 from ..index.reader import GitReader
 from ..store import Commit, Store
 from .arrival import read_trees
@@ -20,13 +21,16 @@ _CHUNK = 2000
 
 
 def list_promised_records(store: Store, commits: Iterable[Commit]) -> list[str]:
-    """Return the ids of the record files and the artifact pointers in the trees of commits, each once."""
+    """Return the ids of the record files, the artifact pointers and the lists of epochs in commits, each once."""
     wanted: dict[str, None] = {}
     seen: set[str] = set()
     remaining = iter(commits)
     with GitReader(store) as reader:
         while chunk := list(islice(remaining, _CHUNK)):
             directories: dict[str, None] = {}
+            epochs = [commit for commit in chunk if has_epoch([commit])]
+            for tree in read_trees(reader, [commit.tree for commit in epochs]).values():
+                wanted.update((entry.id, None) for name, entry in tree.items() if name == layout.DROPPED_FILE)
             for tree in read_trees(reader, [record.commit.tree for record in list_records(chunk)]).values():
                 wanted.update((tree[name].id, None) for name in list_sized(tree))
                 artifacts = tree.get(layout.ARTIFACTS_DIRECTORY)

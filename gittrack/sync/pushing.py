@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .. import layout
-from ..errors import Conflict, RemoteFailed, StoreFailed
+from ..errors import Conflict, Corrupt, RemoteFailed, StoreFailed, Unsupported
 from ..store import Commit
 from ..transport import Outcome, PushedRef, TransportFailed, push_branches
 from .fetching import Fetched, advance, fetch
-from .joining import join, list_records
+from .graph import Apart
+from .joining import Joined, join, list_records
 from .link import Link
 from .source_bases import graft_sources
 
@@ -28,8 +29,6 @@ _chance = random.SystemRandom()
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 8.0
-_GROWTH = 2.0
-_GROWTH = 2.0
 _GROWTH = 2.0
 # Somebody else gets in whenever one push does not, so a crowd is through after as many rounds as it has members.
 _LONGEST_WAIT = 900.0
@@ -141,17 +140,37 @@ def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -
     if remote is None:
         entry.candidate, entry.commits = entry.local, tuple(link.graph.list_new([entry.local], known=()))
     else:
-        apart = link.graph.compare(entry.local, remote)
-        entry.commits = apart.ours
-        if not apart.ours:
-            advance(link, entry.slug, remote)
-            entry.finish("pushed" if entry.rounds > 1 else "current")
-            return
-        joined = join(link.history, link.graph, entry.slug, ours=entry.local, theirs=remote, author=link.author)
-        entry.candidate, entry.merged = joined.tip, joined.merged
-        if not joined.anew and not link.graph.is_ancestor(remote, entry.candidate):
-            raise StoreFailed(f"{link.branch(entry.slug)} was joined wrongly; nothing was pushed", hint="git fsck")
+        try:
+            _join_remote(link, entry, remote)
+        except (Corrupt, Unsupported) as error:  # an epoch that cannot be followed; the other experiments can be pushed
+            entry.finish("refused", TransportFailed(error.message, reason="damaged", hint=error.hint))
     entry.runs = len({record.subject for record in list_records(entry.commits)} - {""})
+
+
+def _join_remote(link: Link, entry: _Push, remote: str) -> None:
+    """Let the candidate be the local branch joined with the remote's; it is done where the remote has all of that."""
+    apart = link.graph.compare(entry.local, remote)
+    entry.commits = apart.ours
+    joined = Joined(remote)
+    if apart.ours:
+        joined = join(link.history, link.graph, entry.slug, ours=entry.local, theirs=remote, author=link.author)
+    if joined.tip == remote:
+        advance(link, entry.slug, remote)
+        entry.finish("pushed" if entry.rounds > 1 else "current")
+        return
+    entry.candidate, entry.merged = joined.tip, joined.merged
+    if joined.anew:
+        entry.commits = _list_unknown(link, joined.tip, remote, apart)
+    elif not link.graph.is_ancestor(remote, entry.candidate):
+        raise StoreFailed(f"{link.branch(entry.slug)} was joined wrongly; nothing was pushed", hint="git fsck")
+
+
+def _list_unknown(link: Link, tip: str, remote: str, apart: Apart) -> tuple[Commit, ...]:
+    """Return what an epoch tells the remote: its commits without those records that were written on it again."""
+    known = {(record.subject, record.commit.tree) for record in list_records(apart.theirs)}
+    new = list(link.graph.list_new([tip], known=[remote]))
+    again = {r.commit.id for r in list_records(new) if (r.subject, r.commit.tree) in known}
+    return tuple(commit for commit in new if commit.id not in again)
 
 
 def _explain_unfit(link: Link, slug: str, found: Fetched) -> TransportFailed:
@@ -197,16 +216,24 @@ def pull(link: Link, slugs: Iterable[str] | None = None) -> tuple[tuple[Fetched,
     """Fetch, and let the local branches contain what came: forward, or by joining.
 
     Returns what was fetched, and by experiment the names of the runs that were merged. Branches that do not exist here
-    are left to their tracking copies, which readers see as well.
+    are left to their tracking copies, which readers see as well. Raises Corrupt and Unsupported for an epoch that
+    cannot be followed, when all other experiments have been seen to.
     """
     report = fetch(link, slugs)
     local = link.list_local()
     merged = {}
+    failures = []
     for branch in report.branches:
         if branch.tip is not None and branch.slug in local:
-            names = advance(link, branch.slug, branch.tip)
+            try:
+                names = advance(link, branch.slug, branch.tip)
+            except (Corrupt, Unsupported) as error:  # an epoch that cannot be followed
+                failures.append(error)
+                continue
             if names:
                 merged[branch.slug] = names
+    if failures:
+        raise failures[0]
     return report.branches, merged
 
 
