@@ -349,7 +349,8 @@ def test_an_interrupt_lets_git_clean_up(repo: Path) -> None:
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
 
-    script = "trap 'touch cleaned; exit 1' TERM; echo ready >&2; while :; do sleep 0.05; done"
+    # A while before it says so: git passes a signal on only to a child that it has noted to have started.
+    script = "trap 'touch cleaned; exit 1' TERM; sleep 0.5; echo ready >&2; while :; do sleep 0.05; done"
     with pytest.raises(KeyboardInterrupt):
         Git(repo).watch("-c", f"alias.wait=!{script}", "wait", on_line=interrupt)
     deadline = 1000
