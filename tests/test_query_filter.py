@@ -187,6 +187,8 @@ MLFLOW = {
     "attributes.status != 'FINISHED'": [C, D],
     "attribute.status = 'SCHEDULED'": [],
     "attr.run_name = 'brave-ant-1'": [A],
+    "tags.mlflow.runName = 'brave-ant-1'": [A],
+    "tag.`mlflow.runName` LIKE '%-bee-%'": [B],
     "run_name LIKE '%-bee-%'": [B],
     "attributes.`run name` ILIKE 'BRAVE%'": [A],
     "attributes.\"Run name\" = 'calm-bee-22'": [B],

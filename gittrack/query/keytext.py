@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .complaint import point_at, suggest
 from .tree import Group, Key
-from .vocabulary import ATTRIBUTES, DATASET_FIELDS, GROUPS, find_attribute, get_fields
+from .vocabulary import ATTRIBUTES, DATASET_FIELDS, GROUPS, TAG_ALIASES, find_attribute, get_fields
 
 _PIECE = r'(?s)`((?:[^`]|``)*)`(?!`)|"((?:[^"\\]|\\.|"")*)"(?!")|([^`"]+)'
 _PLAIN = r"""[^\W\d][^\s'"`(),=<>!]*"""
@@ -43,6 +43,8 @@ def read_key(token: str, *, text: str, start: int) -> Key:
         return Key("any", plain, exact=end_of_quotes == len(plain), start=start)
     if not name:
         raise point_at(text, start, f"a name is missing after {head}.")
+    if group == "tags" and name in TAG_ALIASES:
+        return Key("attributes", TAG_ALIASES[name], start=start)
     if group == "attributes":
         attribute = find_attribute(name)
         if attribute is None:

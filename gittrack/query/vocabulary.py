@@ -68,6 +68,18 @@ ALIASES: Mapping[str, str] = {
     "branch": "source.branch",
 }
 
+# Tags in which MLflow keeps what runs here have as attributes.
+TAG_ALIASES: Mapping[str, str] = {
+    "mlflow.runName": "name",
+    "mlflow.user": "user",
+    "mlflow.parentRunId": "parent",
+    "mlflow.note.content": "note",
+    "mlflow.source.name": "command",
+    "mlflow.source.git.commit": "source.commit",
+    "mlflow.source.git.branch": "source.branch",
+    "mlflow.source.git.repoURL": "source.remote",
+}
+
 METRIC_FIELDS: Mapping[str, str] = {
     **{name: name for name in ("last", "min", "max", "mean", "first", "count")},
     **{name: name for name in ("last_step", "min_step", "max_step", "first_step")},
