@@ -49,6 +49,7 @@ LAYERS: dict[str, int] = {
     "settings": 2,
     "store": 2,
     "content": 2,
+    "content_remote": 2,
     "transport": 2,
     "journal": 2,
     "scrub": 2,
