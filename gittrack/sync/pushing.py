@@ -84,6 +84,7 @@ class _Push:
     false_alarms: int = 0
     done: Pushed | None = None
     commits: Sequence[Commit] = field(default_factory=tuple)
+    replaced: Sequence[str] = ()
 
     def finish(self, result: Result, failure: TransportFailed | None = None) -> None:
         self.done = Pushed(self.slug, result, self.runs, self.merged, failure, max(self.rounds, 1))
@@ -159,6 +160,7 @@ def _join_remote(link: Link, entry: _Push, remote: str) -> None:
         entry.finish("pushed" if entry.rounds > 1 else "current")
         return
     entry.candidate, entry.merged = joined.tip, joined.merged
+    entry.replaced = tuple(commit.id for commit in apart.theirs) if joined.anew else ()
     if joined.anew:
         entry.commits = _list_unknown(link, joined.tip, remote, apart)
     elif not link.graph.is_ancestor(remote, entry.candidate):
@@ -191,7 +193,8 @@ def _send(link: Link, entries: Sequence[_Push]) -> None:
         return
     refs = {link.branch(entry.slug): entry for entry in entries}
     commits = [commit for entry in entries for commit in entry.commits]
-    with graft_sources(link, commits) as grafts:
+    replaced = [id for entry in entries for id in entry.replaced]
+    with graft_sources(link, commits, replaced=replaced) as grafts:
         pushed = [PushedRef(ref, entry.candidate, entry.expected) for ref, entry in refs.items()]
         answers = push_branches(link.wire, pushed, grafts=grafts)
     for ref, entry in refs.items():

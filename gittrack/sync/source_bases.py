@@ -1,9 +1,10 @@
-"""Which commits of the code a remote has already, so that the first push of an experiment need not send them again.
+"""Which commits a remote has already that git does not think of, so that their trees need not be sent again.
 
 An experiment shares no commit with the code, so git, which looks for what two histories share, takes every file of
-`source/` for new. A file of grafts, in git's old form, tells it for the time of one push that the first runs grow from
-the commits of the code that the remote has: their trees are then left out, exactly. Commits are sent as they are; where
-a git heeds no grafts, more is sent and nothing else happens.
+`source/` for new; and since an epoch shares none with the line it takes the place of, all that was written again. A
+file of grafts, in git's old form, tells it for the time of one push that the first runs grow from the commits of the
+code that the remote has, and an epoch from the old line: their trees are then left out, exactly. Commits are sent as
+they are; where a git heeds no grafts, more is sent and nothing else happens.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ _MOST_COMMITS = 20_000
 
 
 @contextmanager
-def graft_sources(link: Link, commits: Sequence[Commit]) -> Iterator[str | None]:
-    """Yield the path of a file of grafts for a push of these commits, or None where there is nothing to gain."""
+def graft_sources(link: Link, commits: Sequence[Commit], *, replaced: Sequence[str] = ()) -> Iterator[str | None]:
+    """Yield the path of a file of grafts for a push of these commits, or None where there is nothing to gain.
+
+    `replaced` are the commits of lines that the remote has, whose places epochs among these take.
+    """
     roots = [commit.id for commit in commits if not commit.parents]
     sources = _list_sources(commits)
-    bases = _find_bases(link, sources) if roots and sources else []
+    bases = [*(_find_bases(link, sources) if roots and sources else []), *replaced[:_MOST_COMMITS]]
     if not bases:
         yield None
         return
