@@ -21,6 +21,7 @@ from gittrack.garbage import collect, read_condemned
 from gittrack.model import Pointer
 from gittrack.revision import append_run, stage_snapshot
 from gittrack.sync.pushing import Plan
+from gittrack.sync.standing import compare_experiments
 
 ONE, TWO, THREE, FOUR = map(number_id, (1, 2, 3, 4))
 LATE = 4_000_000_000 * SECOND
@@ -148,7 +149,7 @@ def test_a_deleted_run_goes_from_the_hub_and_from_every_clone(
     for clone in (bob, cleo):
         assert TWO in list_runs(clone)
         (found,) = clone.fetch().branches
-        assert (found.change, found.deleted, found.refused) == ("epoch", 1, ())
+        assert (found.change, found.runs, found.deleted, found.refused) == ("epoch", 0, 1, ())
         assert list_runs(clone) == {ONE, THREE}
         assert [found.change for found in clone.fetch().branches] == ["same"]
     assert git(cleo.directory, "for-each-ref", "refs/heads") == "", "nobody asked for a branch of hers"
@@ -168,6 +169,22 @@ def test_who_pushes_without_having_looked_follows_first(ada: Clone, bob: Clone, 
     assert (done.result, done.runs, done.merged) == ("current", 0, ())
     assert seen == [], "there is nothing to be asked about"
     assert tip_of(hub) == bob.tip() == tip
+
+
+def test_how_a_clone_stands_to_an_epoch_is_told_by_what_is_new(ada: Clone, bob: Clone) -> None:
+    bob.record(FOUR)
+    ada.edit(ONE, note="x")
+    delete(ada, TWO)
+    ada.push()
+    bob.fetch()
+    with bob.open() as tracker:
+        (standing,) = compare_experiments(bob.link(tracker))
+        assert (standing.ahead, standing.behind) == ({FOUR}, {ONE})
+        assert list_on(bob.directory, "--no-walk", *standing.unshared) == {FOUR}
+    bob.push()
+    with bob.open() as tracker:
+        (standing,) = compare_experiments(bob.link(tracker))
+        assert (standing.ahead, standing.behind, standing.unshared) == (frozenset(), frozenset(), ())
 
 
 def test_a_run_that_was_never_pushed_is_kept(ada: Clone, bob: Clone, hub: Path) -> None:
@@ -294,7 +311,7 @@ def test_a_redaction_goes_everywhere_and_into_edits_made_by_who_had_not_heard(
     ada.push()
     assert not holds(hub, "s3cret1", "gittrack/churn")
     (found,) = bob.fetch().branches
-    assert (found.change, found.deleted) == ("epoch", 0)
+    assert (found.change, found.runs, found.deleted) == ("epoch", 1, 0)
     bob.push()
     assert not holds(hub, "s3cret1", "gittrack/churn")
     assert not holds(bob.directory, "s3cret1", "gittrack/churn")

@@ -34,9 +34,10 @@ class Fetched:
 
     `change` is what happened to the remote's branch since the last look: `epoch` means that something was deleted for
     good, `rewritten` that commits were taken out of it in any other way, `deleted` that it is gone; after these two the
-    runs known here are kept. `runs` counts those that the new commits speak of, `deleted` those that an epoch left
-    nothing of; `refused` are the records among the commits that are kept out. `there` is the tip of the remote's branch
-    where it holds objects that git refuses: `tip` is then what was saved of it, and nothing can be pushed on top of it.
+    runs known here are kept. `runs` counts those that the new commits say something new of, `deleted` those that an
+    epoch left nothing of; `refused` are the records among the commits that are kept out. `there` is the tip of the
+    remote's branch where it holds objects that git refuses: `tip` is then what was saved of it, and nothing can be
+    pushed on top of it.
     """
 
     slug: str
@@ -50,12 +51,13 @@ class Fetched:
 
 @dataclass(frozen=True)
 class _Rewriting:
-    """What a branch that is not the old one's descendant means: a change, the revisions (run and tree) that are gone
-    for good, and the number of runs of which nothing is left."""
+    """What a branch that is not the old one's descendant means: the revisions (run and tree) that are gone for good,
+    the number of runs of which nothing is left, and of those that it says something new of, where that is known."""
 
     change: Change
     departed: Departed = ()
     deleted: int = 0
+    runs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def _take_in(link: Link, slug: str, arrived: Salvaged, old: str | None) -> Fetch
     _track(link, slug, tip)
     forget_departed(link, slug, found.departed)
     refused = (*arrived.refused, *inspection.refused)
-    return Fetched(slug, found.change, tip, len(inspection.runs), refused, there, found.deleted)
+    runs = len(inspection.runs) if found.runs is None else found.runs
+    return Fetched(slug, found.change, tip, runs, refused, there, found.deleted)
 
 
 def _track(link: Link, slug: str, tip: str) -> None:
@@ -172,7 +175,8 @@ def _judge_rewriting(link: Link, slug: str, old: str, tip: str) -> _Rewriting:
         advance(link, slug, kept)
     if not is_epoch:
         return _Rewriting("rewritten")
-    return _Rewriting("epoch", departed, len({run_id for run_id, _ in departed} - {run_id for run_id, _ in has}))
+    deleted = {run_id for run_id, _ in departed} - {run_id for run_id, _ in has}
+    return _Rewriting("epoch", departed, len(deleted), len({run_id for run_id, _ in has - had} - {""}))
 
 
 def advance(link: Link, slug: str, tip: str) -> tuple[str, ...]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..epoch import has_epoch
 from ..errors import GittrackError
 from ..history import History
 from ..message import RunTrailers
 from ..store import Commit
+from .departed import read_dropped
+from .graph import Apart
 from .joining import list_records
 from .link import Link
 
@@ -49,6 +52,8 @@ def _compare(link: Link, slug: str, here: str | None, there: str | None) -> Stan
     else:
         apart = link.graph.compare(here, there)
         ahead, behind = _find_runs(apart.ours), _find_runs(apart.theirs)
+        if has_epoch((*apart.ours, *apart.theirs)):
+            ahead, behind = _compare_epochs(link, apart)
     return Standing(
         slug,
         local=True,
@@ -57,6 +62,21 @@ def _compare(link: Link, slug: str, here: str | None, there: str | None) -> Stan
         behind=frozenset(behind.values()),
         unshared=tuple(ahead),
     )
+
+
+def _compare_epochs(link: Link, apart: Apart) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the runs that either side lacks, by commit, where one was written again: without what both have.
+
+    What was deleted for good is lacked by nobody.
+    """
+    dropped = read_dropped(link.history, (*apart.ours, *apart.theirs))
+    sides = []
+    for mine, others in ((apart.ours, apart.theirs), (apart.theirs, apart.ours)):
+        known = {(record.subject, record.commit.tree) for record in list_records(others)}
+        found = [record for record in list_records(mine) if (record.subject, record.commit.tree) not in known]
+        left = [record.commit for record in found if not dropped.holds(record.subject, record.commit.tree)]
+        sides.append(_find_runs(left))
+    return sides[0], sides[1]
 
 
 def _find_runs(commits: Iterable[Commit]) -> dict[str, str]:
