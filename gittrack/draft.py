@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import Conflict, Corrupt, InvalidInput
 from .model import Failure, Input, Pointer, Run, Scalar, Snapshot, Status
-from .snapshot import read_input_record, read_run_record, run_record
+from .snapshot import input_record, read_input_record, read_run_record, run_record
 
 Event = dict[str, Any]
 
@@ -236,7 +236,7 @@ def output_event(path: str, file: str) -> Event:
 
 def input_event(entry: Input) -> Event:
     """Return the event that adds a data input; a later one of the same name and path replaces it."""
-    return {"kind": "input", "input": vars(entry)}
+    return {"kind": "input", "input": input_record(entry)}
 
 
 def failure_event(failure: Failure) -> Event:

@@ -15,6 +15,7 @@ from typing import Literal
 FORMAT_VERSION = 1
 
 Scalar = str | int | float | bool | None
+Fact = str | int | float | bool
 
 Captured = Literal["worktree", "commit", "none"]
 LeftOutReason = Literal[
@@ -77,17 +78,25 @@ class Failure:
 
 @dataclass(frozen=True)
 class Input:
-    """A data file or directory that a run read, with the digest it had then.
+    """Data that a run read, with the digest it had then: a file or a directory, here, elsewhere or in memory.
 
-    `digest` is `sha256:<64 hex>`; of a directory, the sha256 over its sorted `<sha256>  <path>` lines.
+    `digest` is `<scheme>:<text>`, such as `sha256:<64 hex>`, or empty where nothing tells the content; of a directory,
+    the sha256 over its sorted `<sha256>  <path>` lines. `path` is a path, a URL, or empty for a table or an array in
+    memory. `size` is None where it is not known. `facts` are whatever else is known, sorted by name, such as `origin`,
+    `version` or `rows`; names that this version does not know are kept.
     """
 
     name: str
     path: str
     kind: Literal["file", "directory"]
     digest: str
-    size: int
+    size: int | None
     context: str = ""
+    facts: tuple[tuple[str, Fact], ...] = ()
+
+    def find_fact(self, name: str) -> Fact | None:
+        """Return what is known under a name, or None."""
+        return next((value for known, value in self.facts if known == name), None)
 
 
 @dataclass(frozen=True)

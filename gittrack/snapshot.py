@@ -27,6 +27,7 @@ from .model import (
     FORMAT_VERSION,
     Captured,
     Experiment,
+    Fact,
     Failure,
     Input,
     LeftOut,
@@ -39,6 +40,8 @@ from .model import (
     Status,
 )
 
+_INPUT_KEYS = ("name", "path", "kind", "digest", "size", "context")
+_UNKNOWN_SIZE = -1
 ATTRIBUTES = b"artifacts/** filter=lfs diff=lfs merge=lfs -text\nmetrics/*.parquet binary\n"
 
 T = TypeVar("T")
@@ -191,7 +194,7 @@ def run_record(run: Run) -> dict[str, object]:
         "removed": None if run.removed is None else format_time(run.removed),
         "incomplete": run.incomplete,
         "failure": None if run.failure is None else vars(run.failure),
-        "inputs": [vars(entry) for entry in run.inputs],
+        "inputs": [input_record(entry) for entry in run.inputs],
         "scrubbed": list(run.scrubbed),
         "redacted": list(run.redacted),
     }
@@ -260,14 +263,24 @@ def read_input_record(record: object, *, where: str) -> Input:
     return _read_input(_Fields(record, where=where))
 
 
+def input_record(entry: Input) -> dict[str, object]:
+    """Return the JSON-ready object of a data input; a size that is not known is -1, and facts stand beside the rest."""
+    size = _UNKNOWN_SIZE if entry.size is None else entry.size
+    record: dict[str, object] = {name: spell_float(v) if isinstance(v, float) else v for name, v in entry.facts}
+    return {**record, **{key: getattr(entry, key) for key in _INPUT_KEYS}, "size": size}
+
+
 def _read_input(fields: _Fields) -> Input:
+    size = fields.get("size", int)
+    facts = [(key, value) for key, value in fields.record.items() if key not in _INPUT_KEYS and value is not None]
     return Input(
         name=fields.get("name", str),
         path=fields.get("path", str),
         kind=fields.literal("kind", ("file", "directory")),
         digest=fields.get("digest", str),
-        size=fields.get("size", int),
+        size=None if size == _UNKNOWN_SIZE else size,
         context=fields.find("context", str) or "",
+        facts=tuple(sorted((key, value) for key, value in facts if isinstance(value, get_args(Fact)))),
     )
 
 

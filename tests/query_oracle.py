@@ -81,11 +81,14 @@ class Oracle:
         values = [getattr(entry, test.key.field) for entry in record.run.inputs]
         if isinstance(test, Missing):
             return not values
-        return any(answer_test(test, value, "", self.now) is True for value in values) if values else None
+        name = "digest" if test.key.field == "digest" else ""
+        return any(answer_test(test, value, name, self.now) is True for value in values) if values else None
 
     def answer_value(self, test: Any, key: Key | None, record: RunRecord) -> bool | None:
         value = None if key is None else find_value(key, record)
         name = "" if key is None or key.group != "attributes" else key.name
+        if key is not None and key.group == "inputs" and key.field == "digest":
+            name = "digest"
         return answer_test(test, value, name, self.now)
 
     def resolve(self, key: Key) -> Key | None:
@@ -189,11 +192,21 @@ def compare(value: Any, sign: str, wanted: Value, attribute: str, now: int) -> b
         if sign in ("=", "!="):
             return value.startswith(start) == (sign == "=")
         return ORDERS[sign](value, start)
+    if attribute == "digest" and isinstance(wanted, Text) and sign in ("=", "!="):
+        return fits_digest(value, wanted.value) == (sign == "=")
     if attribute == "status":
         return ORDERS[sign](value, wanted.value.upper())  # type: ignore[union-attr]
     if attribute == "experiment":
         return ORDERS[sign](value, make_slug(wanted.value))  # type: ignore[arg-type]
     return compare_mixed(value, sign, wanted)
+
+
+def fits_digest(digest: str, wanted: str) -> bool:
+    """Tell whether a digest is the wanted one, or begins so: with four hex digits, or a scheme and four characters."""
+    if re.fullmatch("(?i)[0-9a-f]{4,64}", wanted):
+        behind = digest.split(":", 1)[1] if ":" in digest else digest
+        return digest.startswith(wanted.lower()) or behind.startswith(wanted.lower())
+    return digest == wanted or (":" in wanted and len(wanted.split(":", 1)[1]) >= 4 and digest.startswith(wanted))
 
 
 def compare_time(value: int, sign: str, wanted: Value, now: int) -> bool:

@@ -71,7 +71,16 @@ sources = st.builds(
     left_out=st.lists(left_out, max_size=3).map(tuple),
 )
 inputs = st.builds(
-    Input, name=text, path=text, kind=st.sampled_from(["file", "directory"]), digest=text, size=sizes, context=text
+    Input,
+    name=text,
+    path=text,
+    kind=st.sampled_from(["file", "directory"]),
+    digest=text,
+    size=sizes,
+    context=text,
+    facts=st.dictionaries(
+        st.sampled_from(["origin", "rows", "version", "new"]), text | sizes | st.booleans(), max_size=3
+    ).map(lambda facts: tuple(sorted(facts.items()))),
 )
 runs = st.builds(
     Run,

@@ -347,7 +347,7 @@ QUERIES = [
 
 
 def test_the_help_has_examples() -> None:
-    assert len(QUERIES) == 29
+    assert len(QUERIES) == 30
     assert QUERIES[0] == "metrics.auc > 0.9 AND params.model = 'svm'"
 
 

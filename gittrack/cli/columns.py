@@ -177,7 +177,8 @@ def _make_input_source(key: str) -> Source:
     name, _, field = key.rpartition(".")
 
     def read(run: StoredRun) -> Value:
-        return next((getattr(entry, field) for entry in run.inputs if entry.name == name), ABSENT)
+        found = next((getattr(entry, field) for entry in run.inputs if entry.name == name), None)
+        return ABSENT if found is None else found
 
     return Source(key, "text" if field != "size" else "param", read)
 

@@ -250,7 +250,12 @@ def _render_inputs(run: StoredRun, screen: Screen) -> list[str]:
     columns = [
         Column("", tuple(Cell(clean(entry.name), "key") for entry in inputs), least=8),
         Column("", tuple(Cell(clean(entry.path)) for entry in inputs), rank=2, least=8),
-        Column("", tuple(Cell(format_size(entry.size)) for entry in inputs), rank=1, align="right"),
+        Column(
+            "",
+            tuple(Cell("" if entry.size is None else format_size(entry.size)) for entry in inputs),
+            rank=1,
+            align="right",
+        ),
         Column("", tuple(Cell(clean(entry.digest[:19]), "dim") for entry in inputs), rank=3),
         Column("", tuple(Cell(clean(entry.context)) for entry in inputs), rank=4),
     ]

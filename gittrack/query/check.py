@@ -8,7 +8,7 @@ from .operand import Mismatch, read_operand
 from .tree import Among, Compare, Flag, Holds, Like, Test, Value
 from .vocabulary import Kind
 
-TEXTUAL: frozenset[Kind] = frozenset(("text", "hash", "status", "slug", "param", "label"))
+TEXTUAL: frozenset[Kind] = frozenset(("text", "hash", "digest", "status", "slug", "param", "label"))
 TRUTHFUL: frozenset[Kind] = frozenset(("flag", "mark", "param", "label"))
 
 

@@ -15,7 +15,7 @@ from .keys import Column, find_column, get_column, get_param, get_values
 from .mixed import compare_labels, compare_mixed, find_present, match_mixed, split_kinds
 from .numeric import compare_floats, compare_integers, compare_times
 from .operand import Operand, read_operand
-from .textual import compare_hashes, compare_texts, find_texts, match_pattern
+from .textual import compare_digests, compare_hashes, compare_texts, find_texts, match_pattern
 from .times import Moment
 from .tree import Among, And, Compare, Condition, Flag, Holds, Like, Missing, Not, Or, Query, Test, Text
 from .vocabulary import Kind
@@ -184,4 +184,5 @@ def _compare(kind: Kind, values: Any, test: Compare, operand: Operand) -> Any:
     if isinstance(operand, (int, float)):
         return (compare_integers if kind == "integer" else compare_floats)(values, operator, operand)
     assert isinstance(operand, str)
-    return (compare_hashes if kind == "hash" else compare_texts)(values, operator, operand)
+    compare = {"hash": compare_hashes, "digest": compare_digests}.get(kind, compare_texts)
+    return compare(values, operator, operand)

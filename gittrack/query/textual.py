@@ -45,6 +45,25 @@ def compare_hashes(column: Any, operator: Operator, value: str) -> Any:
     return begins if operator == "=" else pc.invert(begins)
 
 
+def compare_digests(column: Any, operator: Operator, value: str) -> Any:
+    """Return which digests are so beside value, where it is about equality also by how they begin.
+
+    A value of 4 hex digits or more is the beginning of what follows the scheme, `sha256:` or another; one that names
+    the scheme too is the beginning of the whole, with 4 characters or more behind the scheme.
+    """
+    import pyarrow.compute as pc
+
+    if operator not in ("=", "!="):
+        return compare_texts(column, operator, value)
+    if is_hash(value):
+        begins = pc.match_substring_regex(column, pattern=f"^([^:]*:)?{value.lower()}")
+    elif len(value.partition(":")[2]) >= 4:
+        begins = pc.starts_with(column, pattern=value)
+    else:
+        return compare_texts(column, operator, value)
+    return begins if operator == "=" else pc.invert(begins)
+
+
 def find_texts(column: Any, values: Sequence[str]) -> Any:
     """Return which texts are one of values."""
     import pyarrow as pa

@@ -11,7 +11,7 @@ from typing import Literal
 from .tree import Group, Key
 
 Kind = Literal[
-    "number", "integer", "seconds", "time", "mark", "text", "hash", "status", "slug", "flag", "param", "label"
+    "number", "integer", "seconds", "time", "mark", "text", "hash", "digest", "status", "slug", "flag", "param", "label"
 ]
 
 GROUPS: Mapping[str, Group] = {
@@ -124,7 +124,7 @@ def get_field_kind(group: Group, field: str) -> Kind:
     """Return the kind of value a field of a metric, an input or a dataset has."""
     if group == "metrics":
         return "integer" if field == "count" or field.endswith("step") else "number"
-    return "integer" if field == "size" else "text"
+    return "integer" if field == "size" else "digest" if field == "digest" else "text"
 
 
 def _last_word(key: Key) -> str:

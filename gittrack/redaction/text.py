@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
 from ..errors import InvalidInput
-from ..model import Failure, Input, LeftOut, Run, Snapshot, SourceLink
+from ..model import Fact, Failure, Input, LeftOut, Run, Snapshot, SourceLink
 from .places import ENVIRONMENT, REDACTED
 
 SHORTEST = 4
@@ -130,8 +130,12 @@ class TextSearch:
         )
 
     def _input(self, entry: Input) -> Input:
+        def clean(fact: Fact) -> Fact:
+            return self.replace(fact, "inputs") if isinstance(fact, str) else fact
+
         name, path, context = (self.replace(text, "inputs") for text in (entry.name, entry.path, entry.context))
-        return replace(entry, name=name, path=path, context=context)
+        facts = tuple((key, clean(fact)) for key, fact in entry.facts)
+        return replace(entry, name=name, path=path, context=context, facts=facts)
 
     def _source(self, source: SourceLink) -> SourceLink:
         def clean(text: str | None, place: str) -> str | None:
