@@ -64,7 +64,7 @@ class Redactions:
             return plan.base
         kept = tuple({record.key: record for record in (*written, *before)}.values())
         tip = hashlib.sha1(repr((plan.number, sorted(record.key for record in kept))).encode()).hexdigest()
-        return Line(tip, plan.number, plan.dropped, kept)
+        return Line(tip, plan.number, plan.dropped, kept, plan.redacted)
 
 
 def keys(line: Line) -> set[tuple[str, int, str, str]]:

@@ -322,6 +322,21 @@ def test_a_redaction_goes_everywhere_and_into_edits_made_by_who_had_not_heard(
     assert settle(ada, bob)["runs"][TWO]["params"]["key"] == "s3cret2"
 
 
+def test_a_redaction_outlives_the_run_that_was_redacted(ada: Clone, bob: Clone, hub: Path) -> None:
+    bob.edit(ONE, note="ada has not seen this")
+    redact(ada, ONE, "params.key")
+    delete(ada, ONE)
+    delete(ada, TWO)
+    ada.push()
+    files = git(hub, "ls-tree", "--name-only", git(hub, "rev-list", "--max-parents=0", "gittrack/churn")).splitlines()
+    assert files == ["dropped.json", "redacted.json"]
+    assert bob.fetch().branches[0].refused == ()
+    bob.push()
+    run = settle(ada, bob)["runs"][ONE]
+    assert (run["note"], run["params"]["key"]) == ("ada has not seen this", "[redacted]")
+    assert not holds(hub, "s3cret1", "gittrack/churn")
+
+
 def test_what_the_index_kept_of_a_redacted_run_goes_when_it_is_followed(ada: Clone, bob: Clone) -> None:
     bob.look()
     redact(ada, ONE, "params.key")
@@ -474,7 +489,9 @@ def test_a_remote_that_takes_no_rewriting_refuses_an_epoch_and_stays_as_it_was(a
     assert list_runs(ada) == {ONE, THREE}
 
 
-@pytest.mark.parametrize("fault", ["not a list", "another file", "executable", "nothing", "epoch 0", "newer"])
+@pytest.mark.parametrize(
+    "fault", ["not a list", "no redactions", "another file", "executable", "nothing", "epoch 0", "newer"]
+)
 def test_an_epoch_that_cannot_be_read_is_named_and_takes_nothing_away(
     ada: Clone, bob: Clone, hub: Path, fault: str
 ) -> None:
@@ -485,6 +502,8 @@ def test_an_epoch_that_cannot_be_read_is_named_and_takes_nothing_away(
     mode = "100755" if fault == "executable" else "100644"
     files = "" if fault == "nothing" else f"{mode} blob {blob}\tdropped.json\n"
     files += f"100644 blob {blob}\textra\n" if fault == "another file" else ""
+    wrong = git(hub, "hash-object", "-w", "--stdin", stdin=b'{"params": ["key"]}\n')
+    files += f"100644 blob {wrong}\tredacted.json\n" if fault == "no redactions" else ""
     number, version = int(fault != "epoch 0"), 2 if fault == "newer" else 1
     message = f"epoch\n\nEpoch: {number}\nExperiment: churn\nFormat: {version}"
     bad = git(hub, "commit-tree", git(hub, "mktree", stdin=files.encode()), "-m", message)

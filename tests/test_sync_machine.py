@@ -111,6 +111,7 @@ class Sharing(RuleBasedStateMachine):
         self.known: dict[str, set[str]] = {name: set() for name in NAMES}
         self.number = 0
         self.tip = ""
+        self.tips: list[str] = []
 
     def teardown(self) -> None:
         try:
@@ -145,6 +146,10 @@ class Sharing(RuleBasedStateMachine):
         self.known[name].add(run_id)
         return run_id
 
+    def find_knowing(self, name: str, run_id: str) -> str:
+        """Return a clone that shows a run: this one, if it does; empty where there is none."""
+        return next((other for other in (name, *NAMES) if run_id in self.known[other]), "")
+
     def say(self, name: str, run_id: str, place: str, *values: float | str) -> None:
         """Note what a clone has just said of a run."""
         with self.clones[name].open() as tracker:
@@ -153,7 +158,7 @@ class Sharing(RuleBasedStateMachine):
 
     @rule(name=clones, run_id=runs)
     def tag(self, name: str, run_id: str) -> None:
-        if run_id in self.known[name]:
+        if name := self.find_knowing(name, run_id):
             key = f"{name}-{self.next()}"
             self.clones[name].edit(run_id, tags={key: "x"})
             self.say(name, run_id, f"tags.{key}", key)
@@ -161,7 +166,7 @@ class Sharing(RuleBasedStateMachine):
     @rule(name=clones, run_id=runs)
     def write_note(self, name: str, run_id: str) -> None:
         """Add to the note that is there, as an editor does."""
-        if run_id in self.known[name]:
+        if name := self.find_knowing(name, run_id):
             line = f"line {self.next()} of {name}."
             with self.clones[name].open() as tracker:
                 before = tracker.get_run(run_id).note
@@ -170,13 +175,13 @@ class Sharing(RuleBasedStateMachine):
 
     @rule(name=clones, run_id=runs, removed=st.booleans())
     def remove_or_restore(self, name: str, run_id: str, removed: bool) -> None:
-        if run_id in self.known[name]:
+        if name := self.find_knowing(name, run_id):
             self.next()
             self.clones[name].edit(run_id, removed=removed)
 
     @rule(name=clones, run_id=runs)
     def resume(self, name: str, run_id: str) -> None:
-        if run_id in self.known[name]:
+        if name := self.find_knowing(name, run_id):
             value = self.next() + 0.25
             self.clones[name].resume(run_id, [value])
             self.say(name, run_id, "metrics.loss", value)
@@ -191,29 +196,23 @@ class Sharing(RuleBasedStateMachine):
     @rule(name=clones, run_id=runs)
     def delete(self, name: str, run_id: str) -> None:
         """Delete a run for good, and with it all that are marked removed."""
-        if run_id in self.known[name]:
+        if name := self.find_knowing(name, run_id):
             self.next()
             self.clones[name].edit(run_id, removed=True)
-            self.collect(name)
+            with self.dropping(name):
+                self.collect(name)
             assert run_id not in self.known[name]
 
-    @rule(name=clones)
     def collect(self, name: str) -> None:
-        """Delete what is marked removed for good."""
-        if self.known[name]:
-            with self.dropping(name):
-                self.clones_collect(name)
-
-    def clones_collect(self, name: str) -> None:
         with self.clones[name].open() as tracker:
             delete_runs(tracker, ["churn"], now=LATE, period=0, grace=0)
 
     @rule(name=clones, run_id=runs, place=st.sampled_from(["params.number", "note", "metrics.loss", "tags"]))
     def redact(self, name: str, run_id: str, place: str) -> None:
-        if run_id in self.known[name]:
+        if name := self.find_knowing(name, run_id):
             self.next()
-            if place == "tags":
-                place = next((fact.place for fact in self.facts[run_id] if fact.place.startswith("tags.")), "note")
+            places = [fact.place for fact in self.facts[run_id] if fact.place.startswith(place)]
+            place = places[0] if places else "params.number"
             clone, refused = self.clones[name], suppress(Conflict, NotFound)  # edited on two sides, or not there
             with self.dropping(name, redacting=(run_id, place)), clone.open() as tracker, refused:
                 redact_run(tracker, run_id, places=[place], texts=(), now=clone.tick())
@@ -279,12 +278,19 @@ class Sharing(RuleBasedStateMachine):
             self.look(name)
         elif self.known[name]:
             with self.dropping(name), crash_at(step, after=after), suppress(Crash):
-                self.clones_collect(name)
+                self.collect(name)
 
     @rule(name=clones)
     def plain_push(self, name: str) -> None:
         """Somebody without gittrack pushes with git, which works where nobody else has pushed."""
         git(self.clones[name].directory, "push", "-q", "origin", "refs/heads/gittrack/*", ok=(1, 128))
+
+    @rule(back=st.integers(1, 3))
+    def restore_hub(self, back: int) -> None:
+        """The hub is put back to what it was a while ago, from a backup."""
+        if len(self.tips) > back:
+            self.tip = self.tips[-1 - back]
+            git(self.hub, "update-ref", "refs/heads/gittrack/churn", self.tip)
 
     @rule(name=clones, run_id=consumes(runs))
     def forget(self, name: str, run_id: str) -> None:
@@ -327,6 +333,8 @@ class Sharing(RuleBasedStateMachine):
             assert listed <= now
             lost = {(run_id, tree) for run_id, tree in had - has - self.dropped if not self.redacted[run_id]}
             assert not lost
+        if tip != self.tip:
+            self.tips.append(tip)
         self.tip = tip
 
     def settle(self) -> None:

@@ -7,12 +7,13 @@ FORMAT.md, section 11.2.
 
 from __future__ import annotations
 
-from .line import Line, Record, has_epoch, read_line
+from .line import REDACTED_FILE, Line, Record, has_epoch, load_redacted, read_line
 from .plan import Plan, Replay, begin_epoch, follow
 from .rewrite import JoinedEpochs, find_redacted, join_epochs, rewrite_branch, write_plan
 from .traces import forget_index
 
 __all__ = [
+    "REDACTED_FILE",
     "JoinedEpochs",
     "Line",
     "Plan",
@@ -24,6 +25,7 @@ __all__ = [
     "forget_index",
     "has_epoch",
     "join_epochs",
+    "load_redacted",
     "read_line",
     "rewrite_branch",
     "write_plan",

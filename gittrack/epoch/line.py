@@ -5,16 +5,22 @@ Reads commits through the store. Knows nothing of what is to be done with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..admission import FILE_MODE, MAX_RECORD_SIZE
+from ..canonical import decode_object
 from ..dropped import Dropped
 from ..errors import Corrupt, Unsupported
 from ..history import History
+from ..layout import is_run_id
 from ..message import RunTrailers, parse_epoch, parse_message
 from ..store import Commit
 
+REDACTED_FILE = "redacted.json"
+
 Key = tuple[str, int, str, str]
+Redactions = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,15 @@ class Record:
 class Line:
     """What can be reached from a tip: the highest epoch, what is listed as dropped, and the records, in any order.
 
-    The first commits of epochs are not among the records.
+    `redacted` is what the epochs list as redacted, also in runs of which nothing is left. The first commits of epochs
+    are not among the records.
     """
 
     tip: str
     number: int = 0
     dropped: Dropped = field(default_factory=Dropped)
     records: tuple[Record, ...] = ()
+    redacted: Redactions = field(default_factory=dict)
 
 
 def read_line(history: History, tip: str) -> Line:
@@ -64,6 +72,7 @@ def read_line(history: History, tip: str) -> Line:
     """
     store = history.store
     records, number, dropped = [], 0, Dropped()
+    redacted: Redactions = {}
     for commit in store.walk((tip,)):
         if not commit.parents and store.get_commit(commit.id).parents:
             raise Unsupported(
@@ -74,11 +83,34 @@ def read_line(history: History, tip: str) -> Line:
         if epoch is not None:
             number = max(number, epoch.number)
             dropped |= history.load_dropped(commit)
+            redacted = unite_redactions(redacted, load_redacted(history, commit))
             continue
         record = _read_record(commit)
         if record is not None:
             records.append(record)
-    return Line(tip, number, dropped, tuple(records))
+    return Line(tip, number, dropped, tuple(records), redacted)
+
+
+def load_redacted(history: History, commit: Commit) -> Redactions:
+    """Return what the first commit of an epoch lists as redacted: places by run. Raises Corrupt where it is damaged."""
+    where = f"commit {commit.id[:12]}:{REDACTED_FILE}"
+    entry = history.store.get_tree(commit.tree).get(REDACTED_FILE)
+    if entry is None:
+        return {}
+    if entry.mode != FILE_MODE:
+        raise Corrupt(f"{where} is not a plain file")
+    redacted = {}
+    for run_id, places in decode_object(history.store.get_blob(entry.id, limit=MAX_RECORD_SIZE), where=where).items():
+        if not is_run_id(run_id) or not isinstance(places, list) or not all(isinstance(text, str) for text in places):
+            raise Corrupt(f"{where}: {run_id!r:.60} should be a run's id, with a list of places")
+        redacted[run_id] = frozenset(places)
+    return redacted
+
+
+def unite_redactions(*lists: Redactions) -> Redactions:
+    """Return what any of some lists says was redacted."""
+    runs = sorted({run_id for listed in lists for run_id in listed})
+    return {run_id: frozenset().union(*(listed.get(run_id, ()) for listed in lists)) for run_id in runs}
 
 
 def has_epoch(commits: Iterable[Commit]) -> bool:

@@ -6,11 +6,11 @@ where run, revision and tree are, and they are put in order by what they say, ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..dropped import Dropped
-from .line import Key, Line, Record
+from .line import Key, Line, Record, Redactions, unite_redactions
 
 FindRedacted = Callable[[Record], Iterable[str]]
 
@@ -29,7 +29,7 @@ class Plan:
 
     `number` and `dropped` are those of the line this gives. `left_out` are the records that are not written again,
     because they are dropped; `redacted` tells, for runs of which something was dropped, which places all of their
-    revisions have redacted.
+    revisions have redacted, or had, where nothing is left of them.
     """
 
     base: Line | None
@@ -37,7 +37,7 @@ class Plan:
     dropped: Dropped
     replays: tuple[Replay, ...]
     left_out: tuple[Record, ...] = ()
-    redacted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    redacted: Redactions = field(default_factory=dict)
 
 
 def begin_epoch(lines: Iterable[Line], dropped: Dropped, *, above: int, find_redacted: FindRedacted) -> Plan:
@@ -45,9 +45,11 @@ def begin_epoch(lines: Iterable[Line], dropped: Dropped, *, above: int, find_red
 
     `find_redacted` tells which places of a record were redacted; it is only asked about runs of which something was
     dropped. What one revision of a run has redacted is redacted in all others that are left of it, and those are
-    dropped as they were: else an edit by somebody who had not heard would bring it back.
+    dropped as they were: else an edit by somebody who had not heard would bring it back. What was redacted in a run
+    stays known when the run is dropped.
     """
-    return _plan_epoch(_unite(lines), dropped, above=above, find_redacted=find_redacted)
+    lines = tuple(lines)
+    return _plan_epoch(lines, dropped, above=above, find_redacted=find_redacted)
 
 
 def follow(ours: Line, theirs: Line, *, find_redacted: FindRedacted) -> Plan:
@@ -60,24 +62,28 @@ def follow(ours: Line, theirs: Line, *, find_redacted: FindRedacted) -> Plan:
     dropped = ours.dropped | theirs.dropped
     records = _unite((ours, theirs))
     kept = [record for record in records.values() if not _is_dropped(record, dropped)]
-    redacted, redactions = _find_redactions(kept, dropped, find_redacted)
+    known = unite_redactions(ours.redacted, theirs.redacted)
+    redacted, redactions = _find_redactions(records.values(), dropped, known, find_redacted)
     if not redactions:
         left_out = tuple(record for record in records.values() if _is_dropped(record, dropped))
         found = []
         for line in (ours, theirs):
-            if line.dropped == dropped and not any(_is_dropped(record, dropped) for record in line.records):
-                known = {record.key for record in line.records}
-                found.append((line, [record for record in kept if record.key not in known]))
+            holds_any = any(_is_dropped(record, dropped) for record in line.records)
+            if line.dropped == dropped and line.redacted == redacted and not holds_any:
+                present = {record.key for record in line.records}
+                found.append((line, [record for record in kept if record.key not in present]))
         if found:
             # One that lacks nothing is taken as it stands.
             line, missing = max(found, key=lambda pair: (not pair[1], pair[0].number, pair[0].tip))
             return Plan(line, line.number, dropped, tuple(map(Replay, missing)), left_out, redacted)
-    return _plan_epoch(records, dropped, above=max(ours.number, theirs.number), find_redacted=find_redacted)
+    return _plan_epoch((ours, theirs), dropped, above=max(ours.number, theirs.number), find_redacted=find_redacted)
 
 
-def _plan_epoch(records: Mapping[Key, Record], dropped: Dropped, *, above: int, find_redacted: FindRedacted) -> Plan:
+def _plan_epoch(lines: Sequence[Line], dropped: Dropped, *, above: int, find_redacted: FindRedacted) -> Plan:
+    records = _unite(lines)
     kept = [record for record in records.values() if not _is_dropped(record, dropped)]
-    redacted, redactions = _find_redactions(kept, dropped, find_redacted)
+    known = unite_redactions(*(line.redacted for line in lines))
+    redacted, redactions = _find_redactions(records.values(), dropped, known, find_redacted)
     dropped = dropped.add((record.run_id, record.tree) for record in kept if record.key in redactions)
     replays = tuple(Replay(record, redactions.get(record.key, ())) for record in kept)
     left_out = tuple(record for record in records.values() if _is_dropped(record, dropped))
@@ -100,18 +106,23 @@ def _is_dropped(record: Record, dropped: Dropped) -> bool:
 
 
 def _find_redactions(
-    records: Iterable[Record], dropped: Dropped, find_redacted: FindRedacted
-) -> tuple[dict[str, frozenset[str]], dict[Key, tuple[str, ...]]]:
-    """Return what is redacted in any revision of a run, and the records in which some of that is not redacted yet."""
+    records: Iterable[Record], dropped: Dropped, known: Redactions, find_redacted: FindRedacted
+) -> tuple[Redactions, dict[Key, tuple[str, ...]]]:
+    """Return what is redacted in any revision of a run, also in one that is dropped or of which that is only `known`.
+
+    And the records that stay in which some of that is not redacted yet.
+    """
     runs: dict[str, list[Record]] = {}
     for record in records:
         if record.run_id in dropped.marks:
             runs.setdefault(record.run_id, []).append(record)
-    redacted, missing = {}, {}
-    for run_id, known in runs.items():
-        said = {record.key: frozenset(find_redacted(record)) for record in known}
-        everything = frozenset().union(*said.values())
-        if everything:
-            redacted[run_id] = everything
-        missing.update({key: tuple(sorted(everything - places)) for key, places in said.items() if everything > places})
+    said = {record.key: frozenset(find_redacted(record)) for found in runs.values() for record in found}
+    found_in = {run_id: frozenset().union(*(said[record.key] for record in found)) for run_id, found in runs.items()}
+    redacted = unite_redactions(known, {run_id: places for run_id, places in found_in.items() if places})
+    missing = {}
+    for run_id, found in runs.items():
+        everything = redacted.get(run_id, frozenset())
+        for record in found:
+            if not _is_dropped(record, dropped) and everything > said[record.key]:
+                missing[record.key] = tuple(sorted(everything - said[record.key]))
     return redacted, missing

@@ -20,7 +20,7 @@ from ..message import RunTrailers, parse_message, write_epoch_message
 from ..redaction import redact_tree
 from ..repository import Ident
 from ..store import Commit
-from .line import Key, Record, read_line
+from .line import REDACTED_FILE, Key, Record, read_line
 from .plan import Plan, Replay, follow
 
 # So often a plan is made and written while others go on recording; then once more, while they wait.
@@ -103,23 +103,22 @@ def _write_epoch(history: History, slug: str, plan: Plan) -> str:
     """Write the first commit of an epoch: the same in every clone, since it is by who wrote the oldest record, then."""
     records = [*(replay.record for replay in plan.replays), *plan.left_out]
     oldest = min(records, key=lambda record: record.order)
+    files = {layout.DROPPED_FILE: encode_dropped(plan.dropped)}
+    redacted = encode_rows({run_id: sorted(places) for run_id, places in plan.redacted.items()})
+    if plan.redacted:
+        files[REDACTED_FILE] = redacted
     return history.store.write_commit(
-        tree=history.store.write_tree({layout.DROPPED_FILE: encode_dropped(plan.dropped)}),
+        tree=history.store.write_tree(files),
         parents=(),
         author=_read_author(oldest.author),
         time=oldest.time,
         message=write_epoch_message(
-            slug, plan.number, dropped=len(plan.dropped.marks), redacted=_digest(plan.redacted)
+            slug,
+            plan.number,
+            dropped=len(plan.dropped.marks),
+            redacted=hashlib.sha256(redacted).hexdigest()[:16] if plan.redacted else "",
         ),
     )
-
-
-def _digest(redacted: Mapping[str, frozenset[str]]) -> str:
-    """Return what tells epochs apart that dropped the same and redacted different places; empty for none."""
-    if not redacted:
-        return ""
-    text = encode_rows({run_id: sorted(places) for run_id, places in redacted.items()})
-    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _redact(history: History, plan: Plan) -> Iterator[Record]:

@@ -1,7 +1,7 @@
 """Looks through what arrived from elsewhere before it is let in, and names the records that are not fit to be read.
 
 A record that is not stays in the history, since the commits after it are built on it, but no reader shows its run: they
-ask `admission` the same questions. Reads names, kinds and sizes, and no content but the list an epoch begins with;
+ask `admission` the same questions. Reads names, kinds and sizes, and no content but the lists an epoch begins with;
 nothing of `source/`.
 """
 
@@ -20,6 +20,7 @@ from ..admission import (
     find_run_fault,
     find_size_fault,
 )
+from ..epoch import REDACTED_FILE, load_redacted
 from ..errors import GittrackError
 from ..git import Git
 from ..history import History
@@ -153,18 +154,19 @@ def _check_level(
 
 
 def _find_epoch_fault(tree: Mapping[str, TreeEntry]) -> str | None:
-    entry = tree.get(layout.DROPPED_FILE)
-    if entry is None or entry.mode != FILE_MODE or len(tree) > 1:
-        return f"it should hold a file {layout.DROPPED_FILE} and nothing else"
+    good = layout.DROPPED_FILE in tree and tree.keys() <= {layout.DROPPED_FILE, REDACTED_FILE}
+    if not good or any(entry.mode != FILE_MODE for entry in tree.values()):
+        return f"it should hold files {layout.DROPPED_FILE} and {REDACTED_FILE}, and nothing else"
     return None
 
 
 def _check_lists(history: History, records: Sequence[_Record]) -> None:
-    """Read what epochs list as deleted: readers and all who follow them have to."""
+    """Read what epochs list as deleted and redacted: readers and all who follow them have to."""
     for record in records:
         if isinstance(record.trailers, EpochTrailers) and record.fault is None:
             try:
                 history.load_dropped(record.commit)
+                load_redacted(history, record.commit)
             except GittrackError as error:
                 record.fault = error.message
 

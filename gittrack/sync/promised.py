@@ -11,7 +11,7 @@ from itertools import islice
 
 from .. import layout
 from ..admission import list_sized
-from ..epoch import has_epoch
+from ..epoch import REDACTED_FILE, has_epoch
 from ..index.reader import GitReader
 from ..store import Commit, Store
 from .arrival import read_trees
@@ -30,7 +30,8 @@ def list_promised_records(store: Store, commits: Iterable[Commit]) -> list[str]:
             directories: dict[str, None] = {}
             epochs = [commit for commit in chunk if has_epoch([commit])]
             for tree in read_trees(reader, [commit.tree for commit in epochs]).values():
-                wanted.update((entry.id, None) for name, entry in tree.items() if name == layout.DROPPED_FILE)
+                lists = (layout.DROPPED_FILE, REDACTED_FILE)
+                wanted.update((entry.id, None) for name, entry in tree.items() if name in lists)
             for tree in read_trees(reader, [record.commit.tree for record in list_records(chunk)]).values():
                 wanted.update((tree[name].id, None) for name in list_sized(tree))
                 artifacts = tree.get(layout.ARTIFACTS_DIRECTORY)
