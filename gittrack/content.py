@@ -220,16 +220,26 @@ class ContentStore:
             raise StoreFailed(f"{directory} cannot be used: {error.strerror or error}") from error
         return directory / f"{_TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
 
+    def adopt(self, file: Path, pointer: Pointer) -> None:
+        """Keep a file of the same file system, synced and known to hold just this content, by moving it to its name.
+
+        Raises StoreFailed, and what was moved may be gone then.
+        """
+        path = self._path(pointer)
+        try:
+            changed = make_directories(path.parent)
+            # Also over a file that is there: a power cut may have left that one, written by another program, empty.
+            os.replace(file, path)
+            for directory in (path.parent, *reversed(changed)):
+                sync_directory(directory)
+        except OSError as error:
+            raise StoreFailed(f"content cannot be kept in {self.directory}: {error.strerror or error}") from error
+
     def _put(self, chunks: Iterable[bytes]) -> Pointer:
         temporary = self.make_temporary()
         try:
             pointer = _write_hashed(temporary, chunks)
-            path = self._path(pointer)
-            changed = make_directories(path.parent)
-            # Also over a file that is there: a power cut may have left that one, written by another program, empty.
-            os.replace(temporary, path)
-            for directory in (path.parent, *reversed(changed)):
-                sync_directory(directory)
+            self.adopt(temporary, pointer)
             return pointer
         except OSError as error:
             raise StoreFailed(f"content cannot be kept in {self.directory}: {error.strerror or error}") from error

@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "labels": 1,
     "names": 1,
     "secret": 1,
+    "tabular": 1,
     "address": 1,
     "lookup": 1,
     "facts": 1,
@@ -80,6 +81,7 @@ LAYERS: dict[str, int] = {
     "deletion": 5,
     # a live run
     "recording": 5,
+    "run_artifacts": 5,
     "place": 5,
     "sink": 5,
     "recorder": 5,
@@ -117,6 +119,9 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("snapshot", "pointer"),
     ("content", "repository"),
     ("content", "store"),
+    ("content_remote", "content"),
+    ("content_remote", "repository"),
+    ("content_remote", "store"),
     ("gitconfig", "git"),
     ("journal", "content"),
     ("journal", "repository"),
@@ -171,6 +176,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("garbage", "history"),
     ("recorder", "recording"),
     ("recorder", "place"),
+    ("recording", "run_artifacts"),
     ("recording", "sink"),
     ("__init__", "shortcuts"),
     ("__main__", "cli"),
@@ -181,6 +187,7 @@ SIDEWAYS: set[tuple[str, str]] = {
 OWNERS: dict[str, set[str]] = {
     "dulwich": {"store/", "store", "content"},
     "pyarrow": {
+        "content_remote/filesystem",
         "series/",
         "figure/points",
         "follower",
@@ -198,11 +205,15 @@ OWNERS: dict[str, set[str]] = {
         "readers",
         "stored_run",
         "exchange/",
+        "tabular",
+        "attachment/table",
+        "inputs/bucket",
+        "inputs/memory",
     },
     "duckdb": {"exchange/sql"},
     "plotly": {"figure/plotly"},
     "plotext": {"figure/plotext"},
-    "kaleido": {"attachment"},
+    "kaleido": {"attachment/"},
     "lark": {"query/parser"},
     "click": {"cli/"},
     "rich": {"cli/"},
@@ -210,8 +221,8 @@ OWNERS: dict[str, set[str]] = {
     "multiprocessing": set(),
     "requests": {"transport"},
     "urllib3": {"transport"},
-    "urllib.request": {"transport"},
-    "http.client": {"transport"},
+    "urllib.request": {"transport", "inputs/web"},
+    "http.client": {"transport", "inputs/web"},
     "http.server": {"server/"},
     "socketserver": {"server/"},
 }
@@ -219,7 +230,16 @@ OWNERS: dict[str, set[str]] = {
 # Never imported, wherever: its fetch starts a gc and its pack_refs loses commits under concurrency.
 BANNED_IMPORTS = {"dulwich.porcelain"}
 
-ENVIRONMENT_READERS = {"git", "repository", "tracker", "recorder", "place", "cli/terminal", "cli/process"}
+ENVIRONMENT_READERS = {
+    "git",
+    "repository",
+    "tracker",
+    "recorder",
+    "place",
+    "cli/terminal",
+    "cli/process",
+    "inputs/bucket",
+}
 
 # What a pure module (layers 0 and 1) must not reach for: files, clocks, chance, processes, the network.
 PURE_PARTS_OF_OS = {"PathLike", "fspath"}

@@ -1,5 +1,29 @@
 """Content remotes: places that keep artifacts' content, and the transfers to and from them."""
 
-from .remote import Advance, ContentFailed, ContentRemote, RemoteUnusable, Sink
+from .directory import DirectoryRemote, find_directory_remote
+from .filesystem import FilesystemRemote, open_filesystem
+from .incoming import Incoming, receive
+from .outgoing import read_content
+from .remote import Advance, ContentFailed, ContentRemote, RemoteUnusable, Sink, make_place
+from .transfer import Failed, Progress, Transferred, fetch_content, send_content
 
-__all__ = ["Advance", "ContentFailed", "ContentRemote", "RemoteUnusable", "Sink"]
+__all__ = [
+    "Advance",
+    "ContentFailed",
+    "ContentRemote",
+    "DirectoryRemote",
+    "Failed",
+    "FilesystemRemote",
+    "Incoming",
+    "Progress",
+    "RemoteUnusable",
+    "Sink",
+    "Transferred",
+    "fetch_content",
+    "find_directory_remote",
+    "make_place",
+    "open_filesystem",
+    "read_content",
+    "receive",
+    "send_content",
+]

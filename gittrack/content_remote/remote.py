@@ -5,14 +5,16 @@ Knows nothing of runs, of which content is wanted, and of how many transfers run
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import RemoteFailed
+from ..errors import InvalidInput, RemoteFailed
 from ..model import Pointer
 
-# Told how many more bytes have moved; negative where a transfer has to begin again.
+# Told how many more bytes have moved; negative where a transfer has to begin again. It may raise, to stop a transfer:
+# that exception passes through, and leaves nothing under the content's name.
 Advance = Callable[[int], None]
 
 
@@ -49,11 +51,22 @@ class Sink(Protocol):
         ...
 
 
+def make_place(pointer: Pointer) -> str:
+    """Return where content lies below a directory or prefix: `aa/bb/<sha256>`, as in git-lfs's own.
+
+    Raises InvalidInput for an oid that is none: nothing but hex digits gets into a path, whatever a pointer says.
+    """
+    if re.fullmatch("[0-9a-f]{64}", pointer.oid) is None:
+        raise InvalidInput(f"not the name of a content, 64 hex digits: {pointer.oid[:80]!r}")
+    return f"{pointer.oid[:2]}/{pointer.oid[2:4]}/{pointer.oid}"
+
+
 class ContentRemote(Protocol):
     """A place that keeps content under its sha256. Safe for threads; every method is safe to repeat.
 
     All raise ContentFailed, and RemoteUnusable where the remote as a whole cannot be used. What was uploaded is whole
-    under its name, or not there at all; nothing that is there already is replaced by other bytes.
+    under its name, or not there at all; nothing that is there already is replaced by other bytes. Empty content needs
+    no remote: nobody asks for it, and a `prepare` that is asked leaves it out.
     """
 
     @property
@@ -66,15 +79,21 @@ class ContentRemote(Protocol):
         ...
 
     def prepare_downloads(self, pointers: Sequence[Pointer]) -> list[Pointer]:
-        """Return those of some content that the remote has; asks about all at once where it can."""
+        """Return those of some content that the remote has, damaged or not; asks about all at once where it can."""
         ...
 
     def upload(self, pointer: Pointer, file: Path, *, advance: Advance) -> None:
-        """Send a content, whose bytes are in a file. Does nothing where the remote has it by now."""
+        """Send a content, whose bytes are in a file. Does nothing where the remote has it by now.
+
+        Bytes in the file that are not the content raise ContentFailed and never get its name; see `read_content`.
+        """
         ...
 
     def download(self, pointer: Pointer, sink: Sink, *, advance: Advance) -> None:
-        """Write a content's bytes to a sink, from its start on where the remote can. They are not verified here."""
+        """Write a content's bytes to a sink, from its start on where the remote can. They are not verified here.
+
+        There is at least one byte to write. What the sink raises passes through.
+        """
         ...
 
     def close(self) -> None:
