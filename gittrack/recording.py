@@ -11,14 +11,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
-from os import PathLike
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, SupportsFloat
 
-from . import attachment, checkpoint, layout
+from . import checkpoint, layout
 from .canonical import read_timestamp
 from .draft import (
     artifact_event,
@@ -36,12 +36,13 @@ from .draft import (
     scrubbed_event,
     tags_event,
 )
-from .errors import Conflict, InvalidInput, NotFound, StoreFailed
+from .errors import Conflict, InvalidInput, StoreFailed
 from .inputs import describe_input
 from .journal import is_live, sync_points
 from .labels import check_note, make_tags
-from .model import Failure, Pointer, Snapshot, Status
+from .model import Fact, Failure, Input, Pointer, Snapshot, Status
 from .params import flatten_params
+from .run_artifacts import ArtifactRecorder
 from .sink import DroppedMetrics, MetricSink, MetricValues, RefusedMetrics
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class TrackingWarning(UserWarning):
     """The tracker failed to record something; training goes on and the run is marked incomplete."""
 
 
-class ActiveRun:
+class ActiveRun(ArtifactRecorder):
     """A run being recorded. Safe for threads and for forked children.
 
     The process that started the run owns it: ending it there commits it. In a process that joined it, ending only
@@ -164,44 +165,29 @@ class ActiveRun:
         check_note(text)
         self._append(attributes_event(note=self.scrubber.text(text, where="note")))
 
-    def log_artifact(self, path: str | PathLike[str], directory: str = "", *, name: str | None = None) -> None:
-        """Keep a file, or a directory with everything in it, as artifacts of the run.
+    def log_input(self, data: object, *, name: str | None = None, context: str = "") -> None:
+        """Record data that the run reads: a path, a URL, or a table or an array in memory; nothing is copied.
 
-        The content is copied now. `directory` places it below an artifact directory; `name` gives a file another name.
-        Raises NotFound where there is no such file, InvalidInput for symlinks, devices and names that no platform can
-        hold.
+        Kept are a digest, the size, and where it lives; data that DVC or Git LFS tracks need not be here. Of `s3://`
+        and `http(s)://` the server is asked for seconds at most, and a warning says where it does not answer. Equal
+        data has equal digests. Raises NotFound where there is no such file, InvalidInput for what is no data.
         """
-        file = Path(path)
-        if file.is_dir() and not file.is_symlink():
-            self.log_artifacts(file, layout.artifact_name(name or file.resolve().name, directory))
-            return
-        self._keep_file(file, layout.artifact_name(name or file.name, directory))
+        self._check_open()
+        with self._guard("input"):
+            entry = describe_input(data, name=name, context=context, warn=self._warn_of_input)
+            self._append(input_event(self._clean_input(entry)))
 
-    def log_artifacts(self, local_directory: str | PathLike[str], directory: str = "") -> None:
-        """Keep every file below a local directory as an artifact; raises as log_artifact does, before any is kept."""
-        root = Path(local_directory)
-        for file, relative in attachment.list_files(root):
-            self._keep_file(file, layout.artifact_name(relative, directory))
+    def _warn_of_input(self, text: str) -> None:
+        warnings.warn(self.scrubber.text(text), TrackingWarning, stacklevel=5)
 
-    def log_text(self, text: str, path: str) -> None:
-        """Keep text as the artifact `path`, in UTF-8, secrets replaced."""
-        if not isinstance(text, str):
-            raise InvalidInput(f"log_text keeps a string, not {type(text).__name__}", hint="run.log_artifact(path)")
-        clean = self.scrubber.text(text, where=f"artifacts.{path}")
-        self._keep_bytes(clean.encode("utf-8", "backslashreplace"), path)
+    def _clean_input(self, entry: Input) -> Input:
+        def clean(value: Fact) -> Fact:
+            return self.scrubber.text(value, where="inputs") if isinstance(value, str) else value
 
-    def log_dict(self, value: object, path: str) -> None:
-        """Keep a JSON-ready value as the artifact `path`: YAML where it ends in .yaml or .yml, else JSON."""
-        self._keep_bytes(attachment.encode_dict(value, path), path)
-
-    def log_figure(self, figure: object, path: str) -> None:
-        """Keep a matplotlib or plotly figure as the artifact `path`, in the format its ending names."""
-        self._keep_bytes(attachment.render_figure(figure, path), path)
-
-    def log_input(self, path: str | PathLike[str], *, name: str | None = None, context: str = "") -> None:
-        """Record a data file or directory that the run reads, by its sha256 digest and size; nothing is copied."""
-        entry = describe_input(Path(path), name=name or Path(path).name or str(path), context=context)
-        self._append(input_event(entry))
+        name, context = (self.scrubber.text(text, where="inputs") for text in (entry.name, entry.context))
+        path = self.scrubber.url(entry.path, where="inputs")
+        facts = tuple((key, clean(value)) for key, value in entry.facts)
+        return replace(entry, name=name, path=path, context=context, facts=facts)
 
     def keep_output(self, path: str, file: str) -> None:
         """Say that `file` in the journal's directory becomes the artifact `path` when the run ends, however it ends."""
@@ -365,14 +351,6 @@ class ActiveRun:
         journal = self._journal
         if journal is not None and self.scrubber.scrubbed:
             journal.append(scrubbed_event(self.scrubber.scrubbed))
-
-    def _keep_file(self, file: Path, path: str) -> None:
-        if not file.exists() and not file.is_symlink():
-            raise NotFound(f"no file {str(file)!r:.300} to keep as an artifact")
-        self._keep(path, lambda content: content.put_file(file))
-
-    def _keep_bytes(self, data: bytes, path: str) -> None:
-        self._keep(layout.check_artifact_path(path), lambda content: content.put_bytes(data))
 
     def _keep(self, path: str, put: Callable[[ContentStore], Pointer]) -> None:
         def decide(draft: Draft) -> Event:

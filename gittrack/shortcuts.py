@@ -89,9 +89,24 @@ def log_figure(figure: object, path: str) -> None:
     get_active_run().log_figure(figure, path)
 
 
-def log_input(path: str | PathLike[str], *, name: str | None = None, context: str = "") -> None:
-    """Record a data file or directory that the active run reads; see `ActiveRun.log_input`."""
-    get_active_run().log_input(path, name=name, context=context)
+def log_image(image: object, path: str) -> None:
+    """Keep an array of pixels or a Pillow image as a PNG of the active run; see `ActiveRun.log_image`."""
+    get_active_run().log_image(image, path)
+
+
+def log_table(table: object, path: str) -> None:
+    """Keep a data frame or other table as an artifact of the active run; see `ActiveRun.log_table`."""
+    get_active_run().log_table(table, path)
+
+
+def log_html(text: str, path: str) -> None:
+    """Keep a page as an artifact of the active run."""
+    get_active_run().log_html(text, path)
+
+
+def log_input(data: object, *, name: str | None = None, context: str = "") -> None:
+    """Record data that the active run reads: a path, a URL, a table or an array; see `ActiveRun.log_input`."""
+    get_active_run().log_input(data, name=name, context=context)
 
 
 def get_run(ref: str, *, experiment: str | None = None, store: str | PathLike[str] | None = None) -> StoredRun:

@@ -1,52 +1,15 @@
-"""Turns what people want kept beside a run (directories, figures, values) into files and bytes.
-
-Knows nothing of runs or of where the bytes go.
-"""
+"""Renders matplotlib and plotly figures. Knows nothing of runs or of where the bytes go."""
 
 from __future__ import annotations
 
 import io
-import json
-import os
-import stat
 import warnings
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from .errors import InvalidInput, NotFound, Unsupported
+from ..errors import InvalidInput, Unsupported
 
 _IMAGE_KINDS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")
-
-
-def list_files(root: Path) -> list[tuple[Path, str]]:
-    """Return every file below a directory with its POSIX path relative to it, sorted.
-
-    Raises NotFound where root is no directory, InvalidInput for a symlink, device, socket or fifo below it.
-    """
-    if not root.is_dir():
-        raise NotFound(f"no directory {str(root)!r:.300}")
-    files = []
-    for directory, subdirectories, names in os.walk(root):
-        for name in subdirectories + names:
-            path = Path(directory, name)
-            mode = path.lstat().st_mode
-            if stat.S_ISREG(mode):
-                files.append((path, path.relative_to(root).as_posix()))
-            elif not stat.S_ISDIR(mode):
-                raise InvalidInput(f"not a regular file, so it cannot be an artifact: {str(path)!r:.300}")
-    return sorted(files, key=lambda entry: entry[1])
-
-
-def encode_dict(value: object, path: str) -> bytes:
-    """Return a JSON-ready value as YAML where path ends in .yaml or .yml, else as JSON; keys keep their order."""
-    try:
-        if PurePosixPath(path).suffix in (".yaml", ".yml"):
-            import yaml
-
-            return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).encode()
-        return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-    except Exception as error:
-        raise InvalidInput(f"cannot write {path!r:.100}: {error}") from error
 
 
 def render_figure(figure: Any, path: str) -> bytes:
