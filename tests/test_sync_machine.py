@@ -403,8 +403,8 @@ class Sharing(RuleBasedStateMachine):
 
 TestSharing = Sharing.TestCase
 TestSharing.settings = settings(
-    max_examples=choose(6, 1000),
-    stateful_step_count=choose(12, 25),
+    max_examples=choose(16, 1000),
+    stateful_step_count=choose(15, 25),
     deadline=None,
     derandomize=choose(1, 0) == 1,
     suppress_health_check=list(HealthCheck),
