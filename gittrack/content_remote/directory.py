@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 
 from ..model import Pointer
@@ -98,19 +99,12 @@ class DirectoryRemote:
 
     def download(self, pointer: Pointer, sink: Sink, *, advance: Advance) -> None:
         """Copy a content to a sink, from the sink's start on."""
-        path = self._path(pointer)
         self._check_anchor()
-        with self._explaining():
-            # Without O_NONBLOCK the open of a pipe would wait for a writer, before it can be seen to be one.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with open(descriptor, "rb", buffering=0) as source:
-                size = self._check_kind(path, os.fstat(descriptor)).st_size
-                if size != pointer.size:
-                    raise ContentFailed(f"{path} is damaged: it has {size:,} bytes, and should have {pointer.size:,}")
-                source.seek(sink.start)
-                while data := source.read(CHUNK):
-                    sink.write(data)
-                    advance(len(data))
+        with self._explaining(), self._open(pointer) as source:
+            source.seek(sink.start)
+            while data := source.read(CHUNK):
+                sink.write(data)
+                advance(len(data))
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -138,6 +132,22 @@ class DirectoryRemote:
             return self._check_kind(path, os.lstat(path)).st_size
         except FileNotFoundError:
             return None
+
+    def _open(self, pointer: Pointer) -> BinaryIO:
+        path = self._path(pointer)
+        size = self._find_size(pointer)
+        if size is None:
+            raise ContentFailed(f"{self._name} does not have the content {pointer.oid}")
+        if size != pointer.size:
+            raise ContentFailed(f"{path} is damaged: it has {size:,} bytes, and should have {pointer.size:,}")
+        # It may have become something else since: a link, or a pipe, whose open would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            self._check_kind(path, os.fstat(descriptor))
+            return os.fdopen(descriptor, "rb", buffering=0)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def _check_kind(self, path: Path, found: os.stat_result) -> os.stat_result:
         if not stat.S_ISREG(found.st_mode):

@@ -5,6 +5,7 @@ Knows nothing of where they go.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -27,10 +28,8 @@ def read_content(file: Path, pointer: Pointer, *, chunk: int = CHUNK) -> Iterato
     digest = hashlib.sha256(usedforsecurity=False)
     left = pointer.size
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb", buffering=0) as source:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != pointer.size:
+        with _open_regular(file) as source:
+            if os.fstat(source.fileno()).st_size != pointer.size:
                 raise _refuse(file, pointer)
             while left:
                 data = _read_full(source, min(chunk, left))
@@ -41,6 +40,15 @@ def read_content(file: Path, pointer: Pointer, *, chunk: int = CHUNK) -> Iterato
                 yield data
     except OSError as error:
         raise ContentFailed(f"the content {pointer.oid} cannot be read: {error.strerror or error}") from error
+
+
+def _open_regular(file: Path) -> io.FileIO:
+    # Without O_NONBLOCK the open of a pipe would wait for a writer, before it can be seen to be one.
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return io.FileIO(descriptor)
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _read_full(source: io.FileIO, size: int) -> bytes:
