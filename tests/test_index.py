@@ -807,3 +807,54 @@ def test_a_bare_repository(tmp_path: Path) -> None:
     with open_history(tmp_path / "bare.git") as history:
         check_index(Index(history), history)
         assert layout.index_directory(tmp_path / "bare.git", VERSION).exists()
+
+
+def test_what_was_deleted_is_in_no_frame_whatever_copies_are_around(tmp_path: Path) -> None:
+    from clones import Clone, number_id
+
+    from gittrack.deletion import delete_runs, redact_run
+
+    late = 4_000_000_000_000_000
+    branch, copy = "refs/heads/gittrack/churn", "refs/remotes/origin/gittrack/churn"
+    ada = Clone(tmp_path / "ada", "none")
+    for number in (1, 2, 3):
+        ada.record(number_id(number), params={"key": f"s3cret{number}"})
+
+    def list_shown() -> list[tuple[str, int]]:
+        """Return the runs as an index that goes on shows them, which a new one must show as well."""
+        with ada.open() as tracker:
+            shown = [(run.id[-1], run.revision) for run in tracker.list_runs(removed=True, sort="id")]
+            fresh = Index(tracker.history)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(fresh), "directory", tmp_path / f"index-{os.urandom(4).hex()}")
+                frame = fresh.refresh("churn")
+            assert sorted(frame.get_attribute("id").to_pylist()) == sorted(number_id(int(run)) for run, _ in shown)
+            branches = tracker.history.get_branch("churn")
+            assert sorted(entry.trailers.run_id for entry in branches.revisions) == [
+                number_id(int(r)) for r, _ in shown
+            ]
+            assert tracker.damaged == []
+        return shown
+
+    assert list_shown() == [("1", 1), ("2", 1), ("3", 1)]
+    git(ada.directory, "update-ref", copy, branch)
+    ada.edit(number_id(2), removed=True)
+    with ada.open() as tracker:
+        delete_runs(tracker, now=late)
+    assert list_shown() == [("1", 1), ("3", 1)]
+    ada.record(number_id(4))
+    assert list_shown() == [("1", 1), ("3", 1), ("4", 1)]
+    with ada.open() as tracker:
+        redact_run(tracker, number_id(1), places=["params.key"], texts=(), now=late)
+    assert list_shown() == [("1", 2), ("3", 1), ("4", 1)]
+    new = git(ada.directory, "rev-parse", branch)
+    old = git(ada.directory, "rev-parse", copy)
+    git(ada.directory, "update-ref", branch, old)
+    git(ada.directory, "update-ref", "-d", copy)
+    assert list_shown() == [("1", 1), ("2", 1), ("3", 1)], "the list went with the line that had it"
+    git(ada.directory, "update-ref", copy, new)
+    assert list_shown() == [("1", 2), ("3", 1), ("4", 1)], "a plain git fetch brought it"
+    git(ada.directory, "update-ref", "refs/remotes/other/gittrack/churn", old)
+    assert list_shown() == [("1", 2), ("3", 1), ("4", 1)]
+    git(ada.directory, "update-ref", "-d", branch)
+    assert list_shown() == [("1", 2), ("3", 1), ("4", 1)]

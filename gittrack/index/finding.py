@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..dropped import Dropped
 from ..errors import GittrackError
-from ..message import RunTrailers, parse_message
+from ..message import RunTrailers, parse_epoch, parse_message
 from ..store import Commit
 
 # Of a run's revisions the one with the greatest order speaks: revision, commit time, commit.
@@ -51,12 +52,15 @@ class Damage(NamedTuple):
 class Harvest:
     """What the commits given to `add` say. `is_known` tells of a commit whether the index covers it already.
 
-    `commits` are the ids of all of them, `findings` the greatest revision of each run among them, `record` the greatest
-    record of the experiment, `parents` all their parents; `met` are the known commits that were come upon.
+    `commits` are the ids of all of them, `findings` the greatest revision of each run among them that is not `dropped`,
+    `record` the greatest record of the experiment, `epochs` those that list what was deleted, `parents` all their
+    parents; `met` are the known commits that were come upon.
     """
 
-    def __init__(self, is_known: Callable[[str], bool]) -> None:
+    def __init__(self, is_known: Callable[[str], bool], dropped: Dropped | None = None) -> None:
         self._is_known = is_known
+        self._dropped = Dropped() if dropped is None else dropped
+        self.epochs: list[Commit] = []
         self.commits: list[str] = []
         self.findings: dict[str, Finding] = {}
         self.record: tuple[Order, Commit] | None = None
@@ -81,9 +85,12 @@ class Harvest:
             return
         try:
             trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+            epoch = parse_epoch(commit.message, where=f"commit {commit.id[:12]}")
         except GittrackError as error:
             self.damages.append(Damage(commit.id, error.message, error.hint))
             return
+        if epoch is not None:
+            self.epochs.append(commit)
         if trailers is None:
             return
         order = (trailers.revision, commit.time, commit.id)
@@ -93,6 +100,8 @@ class Harvest:
             self.record = order, commit
 
     def _add_run(self, run_id: str, order: Order, tree: str) -> None:
+        if self._dropped.holds(run_id, tree):
+            return
         known = self.findings.get(run_id)
         if known is None or known.order < order:
             self.findings[run_id] = Finding(run_id, order, tree)

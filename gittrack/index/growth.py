@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..dropped import Dropped
 from ..errors import GittrackError, StoreFailed, Unsupported
 from ..frame import Block, build_segment
 from ..git import find_git
@@ -17,7 +18,7 @@ from .finding import Damage, Finding, Harvest
 from .loader import Loader, uncollected
 from .reader import GitReader, StoreReader
 from .share import LEAST, Share, ShareFailed
-from .state import Piece, Record, State, find_heads, is_continued, make_piece, settle
+from .state import Piece, Record, State, find_heads, is_continued, is_touched, make_piece, settle
 
 # So many commits are walked through the store before git is asked instead.
 FEW = 400
@@ -42,9 +43,10 @@ def grow(
     """Return the state that covers just what is reachable from tips.
 
     Where that no longer includes all that `state` covers (a rewritten or deleted branch, another edge of a shallow
-    clone), everything is read anew. Each new piece is given to `keep`, and what that returns goes into the state.
-    `share`, where it is given, may start a second process on a part of a long reading. `progress` is told how much of
-    that is done, of how much in all. Raises GittrackError where the history itself cannot be read.
+    clone), or where a run that is known was deleted since, everything is read anew. Each new piece is given to `keep`,
+    and what that returns goes into the state. `share`, where it is given, may start a second process on a part of a
+    long reading. `progress` is told how much of that is done, of how much in all. Raises GittrackError where the
+    history itself cannot be read.
     """
     if state.pieces and state.shallow != shallow:
         state = State(state.slug)
@@ -52,9 +54,28 @@ def grow(
     if not is_continued(state, harvest):
         state = State(state.slug)
         harvest, bulk = _gather(history, state, tips, progress)
+    dropped = _load_dropped(history, state, harvest)
+    if dropped != state.dropped:
+        # Where nothing that is known speaks and is dropped, nothing that is known changes.
+        if not is_touched(state, harvest, dropped):
+            state = replace(state, dropped=dropped)
+        else:
+            state = State(state.slug, dropped=dropped)
+            harvest, bulk = _gather(history, state, tips, progress)
     return _Growth(history, state, harvest, keep=keep, share=share, progress=progress).run(
         bulk, tips=tips, heads=find_heads(state, harvest, tips), shallow=shallow
     )
+
+
+def _load_dropped(history: History, state: State, harvest: Harvest) -> Dropped:
+    """Return what the state knows to be deleted, and what the harvest's epochs list."""
+    dropped = state.dropped
+    for commit in harvest.epochs:
+        try:
+            dropped |= history.load_dropped(commit)
+        except GittrackError as error:
+            harvest.damages.append(Damage(commit.id, error.message, error.hint))
+    return dropped
 
 
 def retry_damages(history: History, state: State, *, keep: Callable[[Piece], Piece]) -> State:
@@ -95,7 +116,7 @@ def _gather(
     history: History, state: State, tips: tuple[str, ...], progress: Progress | None
 ) -> tuple[Harvest, GitReader | None]:
     """Return what is new, and git as a reader of it where there is much."""
-    harvest = Harvest(state.covers)
+    harvest = Harvest(state.covers, state.dropped)
     for commit in history.store.walk(tips, stop=harvest.meets):
         harvest.add(commit)
         if len(harvest.commits) == FEW and find_git() is not None:
@@ -108,7 +129,7 @@ def _gather(
 
 
 def _gather_in_bulk(reader: GitReader, state: State, tips: tuple[str, ...], progress: Progress | None) -> Harvest:
-    harvest = Harvest(state.covers)
+    harvest = Harvest(state.covers, state.dropped)
     ids = reader.list_commits(tips, without=state.heads)
     for number, commit in enumerate(reader.read_commits(ids)):
         harvest.add(commit)

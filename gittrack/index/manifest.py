@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from zlib import crc32
 
+from ..dropped import Dropped
 from ..frame.arrays import pack_flags
 from ..model import Experiment
 from .finding import Damage, Order
@@ -19,7 +20,7 @@ from .segment_file import IndexDamaged, read_stored
 from .state import Piece, Record, State, StoredSegment
 
 # Part of the index's path: an index of another version is another one.
-VERSION = 1
+VERSION = 2
 
 
 def encode_manifest(state: State, *, namespace: str) -> bytes:
@@ -32,6 +33,7 @@ def encode_manifest(state: State, *, namespace: str) -> bytes:
         "heads": state.heads,
         "shallow": state.shallow,
         "record": None if record is None else {"order": record.order, "experiment": _spread(record.experiment)},
+        "dropped": {run_id: sorted(marks) for run_id, marks in state.dropped.marks.items()},
         "damages": [damage._asdict() for damage in state.damages],
         "segments": [_describe(piece) for piece in state.pieces],
     }
@@ -60,6 +62,7 @@ def decode_manifest(data: bytes, *, slug: str, namespace: str, open_piece: Calla
             shallow=body["shallow"],
             record=record and Record(_read_order(record["order"]), Experiment(**record["experiment"])),
             damages=tuple(_read_damage(entry) for entry in body["damages"]),
+            dropped=Dropped({run_id: frozenset(marks) for run_id, marks in body["dropped"].items()}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise IndexDamaged(f"the manifest makes no sense ({error!r})") from error

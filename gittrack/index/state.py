@@ -6,9 +6,10 @@ Values that are replaced, never changed. Knows nothing of files and of how commi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ..dropped import Dropped
 from ..frame import Block, Frame, compact_frame
 from ..frame.arrays import make_mask
 from ..layout import is_run_id
@@ -74,7 +75,8 @@ class State:
 
     `tips` are the commits its branches stood at then, sorted, and `shallow` names the edge of a shallow clone. The
     pieces cover all commits reachable from `heads`, of which none is reachable from another. `record` is None where no
-    record of the experiment was found or it could not be read.
+    record of the experiment was found or it could not be read. `dropped` is what the epochs among the commits list as
+    deleted; no row is of such a revision.
     """
 
     slug: str
@@ -84,6 +86,7 @@ class State:
     record: Record | None = None
     pieces: tuple[Piece, ...] = ()
     damages: tuple[Damage, ...] = ()
+    dropped: Dropped = field(default_factory=Dropped)
 
     @property
     def experiment(self) -> Experiment:
@@ -150,6 +153,15 @@ def find_heads(state: State, harvest: Harvest, tips: Iterable[str]) -> tuple[str
 def is_continued(state: State, harvest: Harvest) -> bool:
     """Tell whether everything the state covers can be reached from where the harvest began."""
     return harvest.met.issuperset(state.heads)
+
+
+def is_touched(state: State, harvest: Harvest, dropped: Dropped) -> bool:
+    """Tell whether a revision that speaks, in the state or among the findings of a harvest, is dropped."""
+    if any(dropped.holds(finding.run_id, finding.tree) for finding in harvest.findings.values()):
+        return True
+    trees = state.frame.get_attribute("tree")
+    rows = ((run_id, state.find_row(run_id)) for run_id in dropped.marks)
+    return any(row is not None and dropped.holds(run_id, trees[row].as_py()) for run_id, row in rows)
 
 
 def settle(state: State, findings: Iterable[Finding]) -> tuple[State, list[Finding]]:
