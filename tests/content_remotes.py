@@ -15,9 +15,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow.fs
+from lfs_servers import make_giftless, open_lfs
 
 from gittrack.content_remote import ContentRemote, DirectoryRemote, open_filesystem
 from gittrack.model import Pointer
+
+_TESTS = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,33 @@ def make_s3(tmp_path: Path) -> Iterator[Place]:
     yield Place(lambda: open_filesystem(url), open_in_child(url), read, write)
 
 
+@contextmanager
+def make_lfs(tmp_path: Path) -> Iterator[Place]:
+    """A repository of a real Git LFS server."""
+    server = make_giftless()
+
+    def read(pointer: Pointer) -> bytes | None:
+        path = server.directory / pointer.oid
+        return path.read_bytes() if path.exists() else None
+
+    def write(pointer: Pointer, data: bytes) -> None:
+        server.directory.mkdir(parents=True, exist_ok=True)
+        (server.directory / pointer.oid).write_bytes(data)
+
+    code = (
+        "from pathlib import Path; from lfs_servers import open_lfs; "
+        f"remote = open_lfs(Path({str(tmp_path)!r}), {server.url!r})"
+    )
+    yield Place(
+        lambda: open_lfs(tmp_path, server.url), f"import sys; sys.path.insert(0, {_TESTS!r}); {code}", read, write
+    )
+
+
 MAKERS: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "directory": make_directory,
     "file-url": make_file_url,
     "s3": make_s3,
+    "lfs": make_lfs,
 }
 
 

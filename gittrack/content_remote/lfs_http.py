@@ -6,6 +6,7 @@ to another one, and none leads from https to http. Knows nothing of batches, con
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -195,7 +196,9 @@ class Http:
 
     def _find_target(self, method: str, response: Response, url: str) -> str:
         location = response.headers.get("Location", "")
-        target = split_url(urljoin(url, location)) if location else None
+        # Joining drops what it takes for blanks, so that the parts are looked at first.
+        relative = "://" not in location and location.isascii() and location.isprintable()
+        target = split_url(urljoin(url, location) if relative and location else location)
         if target is None:
             raise ContentFailed(
                 f"{response.url} redirects to an address that is no http URL: {clean_words(location)!r:.200}"
@@ -233,7 +236,7 @@ class Http:
 
 def explain_error(error: Exception, url: str) -> ContentFailed:
     """Return the error for a request that got no answer, or not all of it."""
-    reason = clean_words(str(error))
+    reason = re.sub(r"^\w*Connection(?:Pool)?\([^()]*\): ", "", clean_words(str(error)))
     if isinstance(error, ProxyError):
         return ContentFailed(f"the proxy to {url} cannot be used: {reason}", hint="git config --get http.proxy")
     if isinstance(error, SSLError):

@@ -6,6 +6,7 @@ names, or that ssh named; where an action is for another host, only what the act
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,12 +69,12 @@ class LfsServer:
         if status == 413 and len(pointers) > 1:
             middle = len(pointers) // 2
             return {**self.ask(pointers[:middle], ref=ref), **self.ask(pointers[middle:], ref=ref)}
-        now = time.time()
+        now, words = time.time(), "" if status == 200 else read_error(data)
+        if status == 422 or (status == 404 and re.search(r"(?i)\bobjects?\b", words)):  # what some say of all of them
+            return {pointer: Answer({}, code=status, words=words) for pointer in pointers}
         if status != 200:
             wait = find_wait(headers, now=now)
-            raise explain_status(
-                status, read_error(data), server=self.name, remote=self._remote, url=show_url(url), wait=wait
-            )
+            raise explain_status(status, words, server=self.name, remote=self._remote, url=show_url(url), wait=wait)
         try:
             return read_batch(data, self._operation, pointers, now=now, secure=url.startswith("https:"))
         except BadAnswer as error:
@@ -92,9 +93,9 @@ class LfsServer:
         """
         url = self._find_url(self._ask_ssh(None))
         home = _get_origin(url)
-        own = _get_origin(action.href) == home and not has_header(action.headers, "Authorization")
+        own = _get_origin(action.href) == home and not authenticated and not has_header(action.headers, "Authorization")
         keyring = self._find_keyring(url)
-        credential = keyring.find() if own and not authenticated else None
+        credential = keyring.find() if own else None
         for attempt in range(_ATTEMPTS):
             private = _authorize(action.headers, credential)
             with self._http.open(method, action.href, plain=plain, private=private, body=body, home=home) as response:
