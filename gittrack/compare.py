@@ -1,4 +1,4 @@
-"""Compares what runs recorded: which params differ, which metrics, who is best, how environments changed.
+"""Compares what runs recorded: which params differ, which metrics, who is best, which data, how environments changed.
 
 Pure: values in, values out. Knows nothing of how runs are found or shown.
 """
@@ -13,9 +13,10 @@ from enum import Enum
 from itertools import pairwise
 from typing import Literal
 
-from .model import MetricSummary, Scalar
+from .model import Input, MetricSummary, Scalar
 
 Goal = Literal["min", "max"]
+Sameness = Literal["same", "other", "unknown"]
 
 
 class Absence(Enum):
@@ -25,6 +26,8 @@ class Absence(Enum):
 
 
 ABSENT = Absence.ABSENT
+
+_OF_ONE_URL = "etag"  # the scheme of digests that say nothing of another URL
 
 Value = Scalar | Absence
 
@@ -63,6 +66,63 @@ class MetricRow:
             or (first is not None and value is not None and not _is_same_float(first, value))
             for value in self.values[1:]
         )
+
+
+@dataclass(frozen=True)
+class InputRow:
+    """The data of one name across several runs: what each of them read under it, nothing where it read none."""
+
+    name: str
+    entries: tuple[tuple[Input, ...], ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether any two of the runs read different data, or may have, or one read none."""
+        return any(judge_data(self.entries[0], entries) != "same" for entries in self.entries[1:])
+
+
+def align_inputs(inputs: Sequence[Sequence[Input]]) -> list[InputRow]:
+    """Return one row for every name that any run gave to data, sorted by name."""
+    names = sorted({entry.name for entries in inputs for entry in entries})
+    return [
+        InputRow(name, tuple(tuple(entry for entry in entries if entry.name == name) for entries in inputs))
+        for name in names
+    ]
+
+
+def judge_data(left: Sequence[Input], right: Sequence[Input]) -> Sameness:
+    """Tell whether two runs read the same data under one name; unknown where nothing but a digest could tell.
+
+    Data without a digest is the same where address, size and the server's date are.
+    """
+    if len(left) != len(right):
+        return "other"
+    found = {_judge_entry(*pair) for pair in zip(*(sorted(side, key=_identify) for side in (left, right)), strict=True)}
+    return "other" if "other" in found else "unknown" if "unknown" in found else "same"
+
+
+def _judge_entry(left: Input, right: Input) -> Sameness:
+    if _identify(left) == _identify(right):
+        return "same"
+    if (left.find_fact("origin") == "memory") != (right.find_fact("origin") == "memory"):
+        return "unknown"  # a table's digest and size are not those of any file it was read from
+    if left.size is not None and right.size is not None and left.size != right.size:
+        return "other"
+    left_scheme, right_scheme = (entry.digest.partition(":")[0] for entry in (left, right))
+    if left_scheme != right_scheme or not left_scheme:
+        return "unknown"
+    return "unknown" if left_scheme == _OF_ONE_URL and _locate(left) != _locate(right) else "other"
+
+
+def _identify(entry: Input) -> tuple[str, ...]:
+    if not entry.digest:
+        return ("", _locate(entry), str(entry.size), str(entry.find_fact("modified")))
+    return (entry.digest, _locate(entry)) if entry.digest.startswith(f"{_OF_ONE_URL}:") else (entry.digest,)
+
+
+def _locate(entry: Input) -> str:
+    """Return an address without its query, where signatures stand that are new each time."""
+    return entry.path.partition("?")[0] if "://" in entry.path else entry.path
 
 
 def is_same(left: Value, right: Value) -> bool:

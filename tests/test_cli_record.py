@@ -44,12 +44,18 @@ def test_a_script_records_everything(repo: Path) -> None:
         "record artifact data/model.txt --as best.txt",
         "record artifact data --dir models",
         "record note a fine 'run, this'",
+        "record input data/model.txt --name weights --context start",
+        "record input data",
     )
     assert (done.returncode, done.stderr) == (0, "")
     found = gittrack.get_run("latest")
     assert found.params == {"lr": 0.1, "name": "mlp", "version": "1.10"}
     assert found.tags == {"stage": "test"}
     assert found.note == "a fine run, this"
+    assert [(entry.name, entry.path, entry.kind, entry.size, entry.context) for entry in found.inputs] == [
+        ("weights", "data/model.txt", "file", 5, "start"),
+        ("data", "data", "directory", 5, ""),
+    ]
     assert points("loss") == [(5, 2.0), (6, -1.5)]
     assert points("acc") == [(6, 0.5)]
     assert points("low") == [(0, float("-inf"))]
@@ -166,3 +172,20 @@ def test_a_numbering_that_is_damaged_is_worked_out_anew(repo: Path) -> None:
             assert step == 6
         with take_step(journal, ["other"]) as step:
             assert step == 7
+
+
+def test_data_that_cannot_be_reached_is_said_and_recorded_by_its_url(repo: Path) -> None:
+    done = run_script(
+        "record input http://ann:hunter22secret@127.0.0.1:9/train.csv", "record input missing.csv || echo no"
+    )
+    assert (done.returncode, done.stdout) == (0, "no\n")
+    assert "alone, without size and digest" in done.stderr
+    assert "no data file or directory 'missing.csv'" in done.stderr
+    assert "hunter22secret" not in done.stderr
+    (entry,) = gittrack.get_run("latest").inputs
+    assert (entry.name, entry.path, entry.digest, entry.size) == (
+        "train.csv",
+        "http://127.0.0.1:9/train.csv",
+        "",
+        None,
+    )

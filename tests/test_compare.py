@@ -12,15 +12,17 @@ from gittrack.compare import (
     ABSENT,
     Goal,
     Row,
+    align_inputs,
     align_metrics,
     align_values,
     find_best,
     flatten_environment,
     guess_goal,
     is_same,
+    judge_data,
     rank_metrics,
 )
-from gittrack.model import MetricSummary, Scalar
+from gittrack.model import Input, MetricSummary, Scalar
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
@@ -157,3 +159,48 @@ def test_the_most_telling_metrics_come_first() -> None:
     ]
     assert rank_metrics(summaries) == ["accuracy", "val_loss", "loss", "epoch", "epoch_time", "gpu_memory"]
     assert rank_metrics([]) == []
+
+
+def data(digest: str = "", size: int | None = 5, path: str = "data.csv", **facts: str) -> Input:
+    return Input("train", path, "file", digest, size, "", tuple(sorted(facts.items())))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "judged"),
+    [
+        (data("sha256:aa"), data("sha256:aa", path="elsewhere.csv"), "same"),
+        (data("sha256:aa"), data("sha256:bb"), "other"),
+        (data("sha256:aa"), data("md5:bb"), "unknown"),
+        (data("sha256:aa", 5), data("md5:bb", 6), "other"),
+        (data("sha256:aa", 5), data("sha256:bb", 6, "", origin="memory"), "unknown"),
+        (data("sha256:aa", 5, "", origin="memory"), data("sha256:bb", 5, "", origin="memory"), "other"),
+        (data('etag:"a"', path="http://a/x?sig=1"), data('etag:"a"', path="http://a/x?sig=2"), "same"),
+        (data('etag:"a"', path="http://a/x"), data('etag:"b"', path="http://a/x"), "other"),
+        (data('etag:"a"', path="http://a/x"), data('etag:"a"', path="http://b/x"), "unknown"),
+        (data('etag:"a"', path="http://a/x"), data('etag:"b"', path="http://b/x"), "unknown"),
+        (data("", None, "http://a/x"), data("", None, "http://a/x"), "same"),
+        (data("", None, "http://a/x"), data("", None, "http://b/x"), "unknown"),
+        (data("", 5, "http://a/x", modified="1"), data("", 5, "http://a/x", modified="2"), "unknown"),
+        (data("", None, "http://a/x"), data("sha256:aa"), "unknown"),
+    ],
+)
+def test_the_same_data_or_other(left: Input, right: Input, judged: str) -> None:
+    assert judge_data([left], [right]) == judge_data([right], [left]) == judged
+    (row,) = align_inputs([[left], [right]])
+    assert row.differs == (judged != "same")
+
+
+def test_several_data_of_one_name_count_in_any_order() -> None:
+    one, two = data("sha256:aa"), data("sha256:bb", path="b")
+    assert judge_data([one, two], [two, one]) == "same"
+    assert judge_data([one, two], [two]) == "other"
+    assert judge_data([], []) == "same"
+
+
+def test_data_is_aligned_by_name() -> None:
+    train, valid = data("sha256:aa"), Input("valid", "v.csv", "file", "sha256:cc", 1)
+    rows = align_inputs([[train], [valid, train], []])
+    assert [(row.name, row.entries, row.differs) for row in rows] == [
+        ("train", ((train,), (train,), ()), True),
+        ("valid", ((), (valid,), ()), True),
+    ]

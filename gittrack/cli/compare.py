@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING
 import click
 
 from ..canonical import spell_float
-from ..compare import ABSENT, Goal, MetricRow, Row, align_metrics, align_values, flatten_environment
+from ..compare import (
+    ABSENT,
+    Goal,
+    InputRow,
+    MetricRow,
+    Row,
+    align_inputs,
+    align_metrics,
+    align_values,
+    flatten_environment,
+)
 from ..errors import InvalidInput
+from ..snapshot import input_record
 from .amounts import count, format_age, format_duration, format_metrics, format_params, format_utc
 from .columns import find_status, say_source
 from .command import Command, experiment_option, json_option, pass_session, run_argument
+from .data import say_data
 from .failure import find_close
 from .selection import find_runs, is_query
 from .session import Session
@@ -40,6 +52,7 @@ class Comparison:
     params: tuple[Row, ...]
     metrics: tuple[MetricRow, ...]
     tags: tuple[Row, ...]
+    inputs: tuple[InputRow, ...]
     environment: tuple[Row, ...]
 
 
@@ -50,6 +63,7 @@ def compare_runs(runs: Sequence[StoredRun], *, goals: Mapping[str, Goal] | None 
         params=tuple(align_values([run.params for run in runs])),
         metrics=tuple(align_metrics([run.summary for run in runs], goals=goals)),
         tags=tuple(align_values([run.tags for run in runs])),
+        inputs=tuple(align_inputs([run.inputs for run in runs])),
         environment=tuple(align_values([flatten_environment(run.environment) for run in runs])),
     )
 
@@ -133,6 +147,7 @@ def _make_lines(comparison: Comparison, screen: Screen, fit: Fit, *, everything:
         *_make_section("params", comparison.params, fit, everything=everything),
         *_make_metrics(comparison.metrics, fit, everything=everything),
         *_make_section("tags", comparison.tags, fit, everything=everything),
+        *_make_inputs(comparison.inputs, fit, everything=everything),
         *_make_section("environment", facts, fit, everything=everything),
         *_make_section("packages", packages, fit, everything=everything),
     ]
@@ -190,6 +205,16 @@ def _make_metrics(rows: Sequence[MetricRow], fit: Fit, *, everything: bool) -> l
     return lines
 
 
+def _make_inputs(rows: Sequence[InputRow], fit: Fit, *, everything: bool) -> list[_Line]:
+    shown = [row for row in rows if everything or row.differs]
+    lines = []
+    for index, row in enumerate(shown):
+        texts = [say_data(entries) for entries in row.entries]
+        cells = tuple(Cell(fit.clip_value(text)) if text else Cell("-", "dim") for text in texts)
+        lines.append(_Line(_make_label(row.name, "", fit), cells, "" if index else _say_heading("inputs", shown, rows)))
+    return lines
+
+
 def _say_heading(title: str, shown: Sequence[object], rows: Sequence[object]) -> str:
     equal = len(rows) - len(shown)
     return title + (f" ({equal} equal not shown)" if equal else "")
@@ -222,6 +247,17 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             for row in comparison.metrics
         },
         "tags": _rows_record(ids, comparison.tags),
+        "inputs": {
+            row.name: {
+                "differs": row.differs,
+                "values": {
+                    run_id: [input_record(entry) for entry in entries]
+                    for run_id, entries in zip(ids, row.entries, strict=True)
+                    if entries
+                },
+            }
+            for row in comparison.inputs
+        },
         "environment": _rows_record(ids, comparison.environment),
     }
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..compare import ABSENT, MetricRow, Row, align_values, find_best
+from ..compare import ABSENT, InputRow, MetricRow, Row, align_values, find_best
 from ..errors import NotFound
 from .amounts import format_change, format_duration, format_metrics, format_params
 from .columns import find_status, say_source
 from .command import Command, json_option, pager_option, pass_session, run_argument
 from .compare import ARROWS, Comparison, compare_runs, comparison_record
+from .data import say_changes, say_data
 from .session import Session
 from .show import fold
 from .table import GAP, Cell, Column, lay_out
@@ -43,10 +44,10 @@ def render_diff(comparison: Comparison, code: bytes | None, screen: Screen) -> l
         "run": find_run_changes(old, new),
         "tags": comparison.tags,
         "params": comparison.params,
-        "inputs": align_values([{entry.name: entry.digest for entry in run.inputs} for run in (old, new)]),
     }
     for title, rows in sections.items():
         lines += _render_section(title, rows, screen)
+    lines += _render_inputs(comparison.inputs, screen)
     lines += _render_metrics(comparison.metrics, screen)
     for title, rows in {"environment": facts, "packages": packages}.items():
         lines += _render_section(title, rows, screen)
@@ -123,6 +124,21 @@ def _render_below(row: Row, screen: Screen) -> list[str]:
     return lines
 
 
+def _render_inputs(rows: Sequence[InputRow], screen: Screen) -> list[str]:
+    changed = [row for row in rows if row.differs]
+    if not changed:
+        return []
+    marks = [_find_mark(not row.entries[0], not row.entries[1]) for row in changed]
+    columns = [
+        Column("", tuple(Cell(mark, _MARKS[mark]) for mark in marks)),
+        Column("", tuple(Cell(clean(row.name)) for row in changed), least=8),
+        Column("", tuple(Cell(say_data(row.entries[0]), "deleted") for row in changed), least=8),
+        Column("", tuple(Cell(say_data(row.entries[1]), "added") for row in changed), least=8),
+        Column("", tuple(Cell(verdict) for verdict in say_changes(changed)), rank=1),
+    ]
+    return ["", screen.paint("inputs", "heading"), *lay_out(columns, screen, indent="  ", header=False).lines]
+
+
 def _find_mark(is_new: bool, is_gone: bool) -> str:
     return "+" if is_new else ("-" if is_gone else "~")
 
@@ -185,7 +201,7 @@ def find_code(tracker: Tracker, old: StoredRun, new: StoredRun, session: Session
 def diff_record(comparison: Comparison, code: bytes | None) -> Mapping[str, object]:
     """Return what changed as JSON-ready values, in the shape of a comparison without its equal rows, and the code."""
     record = comparison_record(comparison)
-    for section in ("params", "metrics", "tags", "environment"):
+    for section in ("params", "metrics", "tags", "inputs", "environment"):
         rows = record[section]
         assert isinstance(rows, dict)
         record[section] = {key: row for key, row in rows.items() if row["differs"]}

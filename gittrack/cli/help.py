@@ -88,7 +88,7 @@ number changes when a shape does; fields may be added at any time.
                     category, "runs" and "distinct" count runs and values
   show              "run": RUN; with --revisions "revisions": [RUN…]
   compare           "comparison": {{"runs", "params": ROWS, "metrics": ROWS,
-                    "tags": ROWS, "environment": ROWS}}
+                    "tags": ROWS, "inputs": ROWS, "environment": ROWS}}
   diff              "diff": a comparison of two runs without what is equal,
                     and "code": the text of git's diff
   plot              "plot": {{"kind", "title", "notes", …}}; of "line" also "x",
@@ -130,7 +130,9 @@ number changes when a shape does; fields may be added at any time.
         "min_step", "max_step", "first", "first_step", "mean", "count"}}}}.
   ROWS  {{KEY: {{"differs", "values": {{RUN_ID: VALUE}}}}}}; a run without a value
         is not among them. Of a metric also "goal" ("min", "max" or null) and
-        "best", a list of run ids.
+        "best", a list of run ids. Of an input a value is a list of {{"name",
+        "path", "kind", "digest", "size", "context", …}}; a size of -1 is not
+        known.
 
 Times are ISO 8601 UTC, durations seconds, sizes bytes. A number that is none is
 "NaN", "Infinity" or "-Infinity"."""

@@ -25,7 +25,7 @@ from .variables import RUN_ID_VARIABLE, UNTRACKED_VARIABLE
 _VALUES = {"ignore_unknown_options": True}
 
 
-_GROUP_HELP = """Record a metric, param, tag or artifact from inside a run.
+_GROUP_HELP = """Record metrics, params, tags, files or data inside a run.
 
 For shell scripts and programs in any language that `gittrack run` runs: the run is the one that GITTRACK_RUN_ID names,
 unless --run names another one that is being recorded.
@@ -36,7 +36,7 @@ unless --run names another one that is being recorded.
     "record",
     cls=CommandGroup,
     help=_GROUP_HELP,
-    short_help="Record a metric, param, tag or artifact from inside a run.",
+    short_help="Record metrics, params, tags, files or data inside a run.",
 )
 def record() -> None:
     """Record something from inside a run."""
@@ -122,6 +122,22 @@ def artifact(session: Session, path: Path, name: str | None, directory: str, ref
     with _join(session, ref, untracked=untracked) as run:
         if run is not None:
             run.log_artifact(path, directory, name=name)
+
+
+@record.command("input", short_help="Record data that the run reads.")
+@click.option("--name", metavar="NAME", help="What the data is called, by default the last part of its path or URL.")
+@click.option("--context", metavar="TEXT", default="", help="What it is for, such as training.")
+@click.argument("data", metavar="PATH|URL")
+@_run_option
+@pass_session
+def data_input(session: Session, data: str, name: str | None, context: str, ref: str | None, untracked: bool) -> None:
+    """Record data that the run reads, by digest and size: a file, a directory, or an s3:// or http(s):// URL.
+
+    Nothing is copied. Of what DVC or Git LFS tracks their digest is taken, also where the data itself is not here.
+    """
+    with _join(session, ref, untracked=untracked) as run:
+        if run is not None:
+            run.log_input(data, name=name, context=context)
 
 
 @record.command("note", short_help="Set the note.")

@@ -29,7 +29,7 @@ class Entry:
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Record": {
         "run": Entry("run:run", "Run a command and record it as a run."),
-        "record": Entry("record:record", "Record a metric, param, tag or artifact from inside a run."),
+        "record": Entry("record:record", "Record metrics, params, tags, files or data inside a run."),
     },
     "Read": {
         "ls": Entry("ls:ls", "List runs as a table: the recent ones, or those a QUERY finds."),

@@ -11,6 +11,7 @@ import click
 from ..model import Scalar
 from .amounts import count, describe_moment, format_duration, format_metrics, format_param, format_size
 from .command import Command, json_option, pager_option, pass_session, run_argument
+from .data import say_digest, say_more, say_place, say_size
 from .session import Session
 from .table import GAP, Cell, Column, lay_out
 from .terminal import Screen
@@ -249,15 +250,11 @@ def _render_inputs(run: StoredRun, screen: Screen) -> list[str]:
         return []
     columns = [
         Column("", tuple(Cell(clean(entry.name), "key") for entry in inputs), least=8),
-        Column("", tuple(Cell(clean(entry.path)) for entry in inputs), rank=2, least=8),
-        Column(
-            "",
-            tuple(Cell("" if entry.size is None else format_size(entry.size)) for entry in inputs),
-            rank=1,
-            align="right",
-        ),
-        Column("", tuple(Cell(clean(entry.digest[:19]), "dim") for entry in inputs), rank=3),
+        Column("", tuple(Cell(say_place(entry)) for entry in inputs), rank=2, least=8),
+        Column("", tuple(Cell(say_size(entry)) for entry in inputs), rank=1, align="right"),
+        Column("", tuple(Cell(say_digest(entry, digits=12), "dim") for entry in inputs), rank=3),
         Column("", tuple(Cell(clean(entry.context)) for entry in inputs), rank=4),
+        Column("", tuple(Cell(say_more(entry), "dim") for entry in inputs), rank=5),
     ]
     return [_heading(f"inputs ({len(inputs)})", screen), *lay_out(columns, screen, indent="  ", header=False).lines]
 
