@@ -20,7 +20,7 @@ Operation = Literal["upload", "download"]
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\]")
 _SSH_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+@-]*")
-_SCP = re.compile(r"(?:(?P<user>[^@/:\s]+)@)?(?P<host>\[[^\]/\s]+\]|[^:/@\s]+):(?P<path>(?!//).+)", re.DOTALL)
+_SCP = re.compile(r"(?:(?P<user>[^@/:\s]+)@)?(?P<host>\[[^\]/\s]+\]|[^:/@\s]+):(?P<path>(?!//|:).+)", re.DOTALL)
 _SSH_SCHEMES = ("ssh", "git+ssh", "ssh+git")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_URL = 8000
