@@ -40,6 +40,11 @@ PROMISED = {
         "40 runs: both, blobless",
         "3 clones × 2 runs: arrived",
     ],
+    "artifacts": [
+        "20 files of 20 kB, directory: fetch",
+        "one file of 3 MiB, directory: send, throughput by cp's",
+        "one file of 11 MiB, S3 (moto): most memory",
+    ],
     "search": ["50 runs: filter, sort, first 100", "60 runs: all to pandas", "70 runs: newest 100"],
 }
 

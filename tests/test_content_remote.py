@@ -207,9 +207,13 @@ from gittrack.model import Pointer
 from pathlib import Path
 content = ContentStore(Path({directory!r}))
 pointer = Pointer({oid!r}, {size})
+moved = 0
 def advance(size):
-    print("moved", flush=True)
-    {then}
+    global moved
+    moved += size
+    if moved > 12 << 20:
+        print("moved", flush=True)
+        {then}
 try:
     remote.upload(pointer, content.find(pointer), advance=advance)
 except KeyError:

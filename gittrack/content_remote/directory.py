@@ -19,8 +19,9 @@ from urllib.parse import unquote
 
 from ..model import Pointer
 from ..repository import Repository, find_repository
-from ..store.disk import NewFile, Sharing, make_directories, parse_sharing, sync_directory
+from ..store.disk import Sharing, make_directories, parse_sharing, sync_directory
 from .outgoing import CHUNK, read_content
+from .piece import write_piece
 from .remote import Advance, ContentFailed, RemoteUnusable, Sink, make_place
 
 _PREFIX = "gittrack-"
@@ -84,18 +85,28 @@ class DirectoryRemote:
             if self._find_size(pointer) == pointer.size:
                 return
             temporary = self._temporaries / f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
-            new = NewFile(path, temporary=temporary, mode=0o644)
             try:
-                for data in read_content(file, pointer):
-                    new.write(data)
-                    advance(len(data))
+                self._write(temporary, pointer, file, advance)
+                self._sharing.apply(temporary)
                 changed = make_directories(path.parent, sharing=self._sharing)
-                new.finish(sharing=self._sharing)
-            except BaseException:
-                new.abandon()
-                raise
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
             for directory in (path.parent, *reversed(changed)):
                 sync_directory(directory)
+
+    def _write(self, temporary: Path, pointer: Pointer, file: Path, advance: Advance) -> None:
+        """Write a content to a new file, and wait for the disk."""
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            written = 0
+            for data in read_content(file, pointer):
+                write_piece(descriptor, data, written)
+                written += len(data)
+                advance(len(data))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def download(self, pointer: Pointer, sink: Sink, *, advance: Advance) -> None:
         """Copy a content to a sink, from the sink's start on."""

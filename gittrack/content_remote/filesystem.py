@@ -10,9 +10,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
 
 _PART = 10 << 20  # what pyarrow sends to S3 as one part
+# pyarrow keeps a part, and what of it is being sent: of so many large ones at once the memory stays bounded.
+_LARGE_AT_ONCE = 4
 _CHUNK = 4 << 20
-_ASKING = 16
+_ASKING = 8
 _CONNECT_TIME = 10.0
 # Where an object appears when its stream is closed, and not before; elsewhere it is renamed when it is whole.
 _OBJECT_STORES = ("s3", "gcs")
@@ -63,6 +66,7 @@ class FilesystemRemote:
         self._prefix = prefix.rstrip("/")
         self._name = name
         self._is_object_store = filesystem.type_name in _OBJECT_STORES
+        self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
 
     @property
     def name(self) -> str:
@@ -87,7 +91,8 @@ class FilesystemRemote:
             if (pointer.size > _PART or not self._is_object_store) and self._find_size(pointer) == pointer.size:
                 return
             if self._is_object_store:
-                self._write(path, pointer, file, advance)
+                with self._large if pointer.size > _PART else nullcontext():
+                    self._write(path, pointer, file, advance)
                 return
             temporary = f"{self._prefix}/tmp/gittrack-{os.getpid()}-{os.urandom(8).hex()}"
             self._filesystem.create_dir(f"{self._prefix}/tmp", recursive=True)
@@ -110,7 +115,8 @@ class FilesystemRemote:
                     f"{self._name} has {size:,} bytes of the content {pointer.oid}, and should have {pointer.size:,}"
                 )
             source.seek(sink.start)
-            while data := source.read(_CHUNK):
+            # What is asked for is reserved in memory, however little there is.
+            while data := source.read(min(_CHUNK, size - sink.start)):
                 sink.write(data)
                 advance(len(data))
 
@@ -120,7 +126,7 @@ class FilesystemRemote:
     def _write(self, path: str, pointer: Pointer, file: Path, advance: Advance) -> None:
         stream = self._filesystem.open_output_stream(path, buffer_size=0)
         try:
-            for data in read_content(file, pointer, chunk=_PART):
+            for data in read_content(file, pointer):
                 stream.write(data)
                 advance(len(data))
             stream.close()

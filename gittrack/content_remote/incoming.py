@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ from ..content import ContentStore
 from ..errors import Corrupt, StoreFailed
 from ..model import Pointer
 from ..store.disk import make_directories
+from .digest import Digest
+from .piece import write_piece
 from .remote import ContentFailed
 
 _CHUNK = 1 << 20
@@ -39,7 +40,7 @@ class Incoming:
         self.pointer = pointer
         self._file = file
         self._start = 0
-        self._digest = hashlib.sha256(usedforsecurity=False)
+        self._digest = Digest()
         while chunk := _call(os.read, file, _CHUNK):
             self._start += len(chunk)
             self._digest.update(chunk)
@@ -56,19 +57,21 @@ class Incoming:
         _call(os.ftruncate, self._file, 0)
         _call(os.lseek, self._file, 0, os.SEEK_SET)
         self._start = 0
-        self._digest = hashlib.sha256(usedforsecurity=False)
+        self._digest.close()
+        self._digest = Digest()
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raises ContentFailed beyond the size, and StoreFailed where the disk does not."""
         if self._start + len(data) > self.pointer.size:
             self.restart()
             raise ContentFailed(f"more bytes came for the content {self.pointer.oid} than its {self.pointer.size:,}")
-        rest = memoryview(data)
-        while rest:
-            written = _call(os.write, self._file, rest)
-            self._digest.update(rest[:written])
-            self._start += written
-            rest = rest[written:]
+        self._digest.update(data)
+        _call(write_piece, self._file, data, self._start)
+        self._start += len(data)
+
+    def close(self) -> None:
+        """Let go of what it computes with, but not of the file."""
+        self._digest.close()
 
     def finish(self) -> None:
         """Return when the bytes are on disk, and are the content; raises ContentFailed, Corrupt and StoreFailed."""
@@ -119,6 +122,7 @@ def receive(
             path.unlink(missing_ok=True)
             raise
         finally:
+            incoming.close()
             if not incoming.start:
                 path.unlink(missing_ok=True)
 

@@ -6,7 +6,19 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("hot_path", "tiny_run", "startup", "storage", "contention", "encode", "series", "index", "search", "sharing")
+NAMES = (
+    "hot_path",
+    "tiny_run",
+    "startup",
+    "storage",
+    "contention",
+    "encode",
+    "series",
+    "index",
+    "search",
+    "sharing",
+    "artifacts",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,232 @@
+"""What content costs on its way: many small files and a large one, to a directory and a bucket and back, beside cp."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .process import CHECKOUT
+from .report import Options, Report, run_benches
+from .scratch import hermetic_environment, scratch_directory
+
+MEGA = 1 << 20
+ROUNDS = 3
+MOST_MEMORY = 200.0
+LEAST_OF_CP = 0.7
+
+# Sends, or fetches, all that a list names; tells the seconds and the most memory it ever had, in MB.
+MOVE = """
+import json, sys, time
+from pathlib import Path
+from gittrack.content import ContentStore
+from gittrack.content_remote import DirectoryRemote, fetch_content, open_filesystem, send_content
+from gittrack.model import Pointer
+do, address, directory, listing = sys.argv[1:]
+pointers = [Pointer(*pair) for pair in json.loads(Path(listing).read_text())]
+remote = open_filesystem(address) if "://" in address else DirectoryRemote(Path(address))
+began = time.perf_counter()
+move = send_content if do == "send" else fetch_content
+done = move(remote, ContentStore(Path(directory)), pointers, report=lambda _: None)
+seconds = time.perf_counter() - began
+assert len(done.moved) == len(pointers), done
+peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+print(json.dumps([seconds, peak]))
+"""
+
+# Makes content out of nothing that can be compressed, and tells what it is called.
+MAKE = """
+import json, os, sys
+from pathlib import Path
+from gittrack.content import ContentStore
+directory, count, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+store, block = ContentStore(directory), os.urandom(min(size, 1 << 20))
+def pieces(number):
+    yield number.to_bytes(8, "big")
+    for at in range(8, size, len(block)):
+        yield block[: size - at]
+made = [store.put_chunks(pieces(number)) for number in range(count)]
+print(json.dumps([[pointer.oid, pointer.size] for pointer in made]))
+"""
+
+SERVE = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("at", *server.get_host_and_port(), flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+class Place:
+    """A directory in which gittrack's transfers run as processes of their own, and are measured."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = {
+            **hermetic_environment(root / "home"),
+            "PYTHONPATH": str(CHECKOUT),
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def run(self, program: str, *words: str) -> str:
+        """Run a Python program and return what it prints; raises where it fails."""
+        command = [sys.executable, "-c", program, *words]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout
+
+    def make(self, count: int, size: int) -> Path:
+        """Make content, and return the file that lists it."""
+        listing = self.root / "listing.json"
+        listing.write_text(self.run(MAKE, str(self.root / "here"), str(count), str(size)))
+        return listing
+
+    def move(self, do: str, address: str, directory: Path, listing: Path) -> tuple[float, float]:
+        """Send or fetch content; returns the seconds and the most memory in MB."""
+        seconds, peak = json.loads(self.run(MOVE, do, address, str(directory), str(listing)))
+        return seconds, peak
+
+
+def measure(options: Options) -> Report:
+    """Move content between directories of one disk, and to a bucket on this machine."""
+    report = Report("artifacts: content there and back, on this machine")
+    for count, size in ((options.size(1000, 20), 20_000), (1, options.size(2 << 30, 3 << 20))):
+        with scratch_directory() as directory:
+            _measure_directory(report, Place(directory), count, size, options)
+    report.remarks.append(
+        "cp is measured twice: as it is, and with the wait for the disk that gittrack's copies include"
+    )
+    for count, size in ((options.size(1000, 20), 20_000), (1, options.size(256 * MEGA, 11 * MEGA))):
+        with scratch_directory() as directory:
+            place = Place(directory)
+            try:
+                with _serve(place) as host:
+                    _measure_bucket(report, place, host, count, size, options)
+            except RuntimeError as error:
+                report.remarks.append(f"no bucket: {error}")
+                break
+    return report
+
+
+def _describe(count: int, size: int) -> str:
+    return f"one file of {size / MEGA:,.0f} MiB" if count == 1 else f"{count:,} files of {size / 1000:,.0f} kB"
+
+
+def _measure_directory(report: Report, place: Place, count: int, size: int, options: Options) -> None:
+    what = _describe(count, size)
+    listing = place.make(count, size)
+    here, copy = place.root / "here", place.root / "copy"
+    samples: dict[str, list[float]] = {}
+    peaks = []
+    for number in range(options.size(ROUNDS, 1)):
+        remote, back = place.root / f"remote-{number}", place.root / f"back-{number}"
+        remote.mkdir()
+        samples.setdefault("cp", []).append(_time(lambda: _copy(here, copy)))
+        samples.setdefault("cp, waited for the disk", []).append(_time(lambda: _copy(here, copy, wait=True)))
+        for do, directory in (("send", here), ("fetch", back)):
+            seconds, peak = place.move(do, str(remote), directory, listing)
+            samples.setdefault(do, []).append(seconds)
+            peaks.append(peak)
+        subprocess.run(["rm", "-r", "--", str(remote), str(back)], check=True)
+    for name, seconds in samples.items():
+        report.add(f"{what}, directory: {name}", "s", seconds)
+    _add_memory(report, f"{what}, directory", peaks, options)
+    if count == 1:
+        for do in ("send", "fetch"):
+            ratios = [a / b for a, b in zip(samples["cp, waited for the disk"], samples[do], strict=True)]
+            limit = None if options.tiny else LEAST_OF_CP
+            report.add(f"{what}, directory: {do}, throughput by cp's", "×", ratios, at_least=limit)
+
+
+def _measure_bucket(report: Report, place: Place, host: str, count: int, size: int, options: Options) -> None:
+    what = _describe(count, size)
+    listing = place.make(count, size)
+    files = [path for path in (place.root / "here" / "objects").rglob("*") if path.is_file()]
+    if _request(host, "PUT", "/bench", b"") != 200:
+        raise RuntimeError("the server makes no bucket")
+    samples = {
+        "plain HTTP PUT": [_time(lambda: [_put(host, path) for path in files])],
+        "plain HTTP GET": [_time(lambda: [_request(host, "GET", f"/bench/plain/{path.name}") for path in files])],
+    }
+    address = f"s3://bench/content?endpoint_override={host}&scheme=http&region=us-east-1"
+    peaks = []
+    for do, directory in (("send", place.root / "here"), ("fetch", place.root / "back")):
+        seconds, peak = place.move(do, address, directory, listing)
+        samples[do] = [seconds]
+        peaks.append(peak)
+    for name, seconds in samples.items():
+        report.add(f"{what}, S3 (moto): {name}", "s", seconds)
+    _add_memory(report, f"{what}, S3 (moto)", peaks, options)
+
+
+def _add_memory(report: Report, what: str, peaks: list[float], options: Options) -> None:
+    report.add(f"{what}: most memory", "MB", [max(peaks)], at_most=None if options.tiny else MOST_MEMORY)
+
+
+def _time(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def _copy(source: Path, target: Path, *, wait: bool = False) -> None:
+    subprocess.run(["cp", "-r", "--", str(source), str(target)], check=True)
+    if wait:
+        files = [str(path) for path in target.rglob("*") if path.is_file()]
+        subprocess.run(["sync", "--", *files], check=True)
+    subprocess.run(["rm", "-r", "--", str(target)], check=True)
+
+
+def _put(host: str, path: Path) -> None:
+    with open(path, "rb") as file:
+        _request(host, "PUT", f"/bench/plain/{path.name}", file, length=os.stat(path).st_size)
+
+
+def _request(host: str, method: str, path: str, body: object = None, *, length: int | None = None) -> int:
+    connection = http.client.HTTPConnection(host)
+    try:
+        headers = {} if length is None else {"Content-Length": str(length)}
+        connection.request(method, path, body=body, headers=headers)  # type: ignore[arg-type]
+        answer = connection.getresponse()
+        while answer.read(MEGA):
+            pass
+        return answer.status
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def _serve(place: Place) -> Iterator[str]:
+    """Start a server that speaks S3; gives host and port. Raises RuntimeError where it is not installed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        env=place.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        try:
+            words = server.stdout.readline().split()
+            if not words:
+                raise RuntimeError("moto[s3,server] is not installed")
+            yield f"{words[1]}:{words[2]}"
+        finally:
+            server.terminate()
+
+
+if __name__ == "__main__":
+    sys.exit(run_benches([measure]))
