@@ -264,7 +264,7 @@ def test_a_batch_that_is_refused(
 @pytest.mark.parametrize(
     ("status", "error", "words"),
     [
-        (404, ContentFailed, "does not have the content"),
+        (404, ContentFailed, "answered with status 404 about the content .*: so not"),
         (413, ContentFailed, "larger than"),
         (422, ContentFailed, "invalid: so not"),
         (507, RemoteUnusable, "is full: so not"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +192,34 @@ def test_the_user_of_the_address_is_told_to_git(
     server.password = PASSWORD
     open_lfs(tmp_path, endpoint(server, f"{USER}@")).prepare_uploads([content.put_bytes(DATA)])
     assert f"username={USER}" in log.read_text().partition("store")[0]
+
+
+def test_netrc_counts_for_the_host_it_names(
+    server: Scripted, hermetic_home: Path, tmp_path: Path, content: ContentStore
+) -> None:
+    log = log_helper(hermetic_home)
+    server.password = PASSWORD
+    pointer = content.put_bytes(DATA)
+    notes = hermetic_home / ".netrc"
+    notes.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    notes.chmod(0o600)
+    assert open_lfs(tmp_path, endpoint(server)).prepare_uploads([pointer]) == [pointer]
+    assert find_commands(log) == []
+    notes.write_text(f"machine 127.0.0.1 login {USER} password old\n")
+    assert open_lfs(tmp_path, endpoint(server)).prepare_uploads([pointer]) == [pointer]
+    assert find_commands(log) == ["get", "store"]
+    notes.write_text(f"default login {USER} password s3cret\n")
+    assert open_lfs(tmp_path, endpoint(server)).prepare_uploads([pointer]) == [pointer]
+    assert find_commands(log) == ["get", "store"] * 2
+
+
+def test_a_server_that_is_known_to_need_a_password_gets_it_first(
+    server: Scripted, hermetic_home: Path, tmp_path: Path, content: ContentStore
+) -> None:
+    use_credential_helper(hermetic_home)
+    settings = {f"lfs__{endpoint(server)}__access": "basic"}
+    open_lfs(tmp_path, endpoint(server), **settings).prepare_uploads([content.put_bytes(DATA)])
+    assert [seen.authorization for seen in server.seen] == [BASIC]
 
 
 def test_many_threads_ask_once(server: Scripted, hermetic_home: Path, tmp_path: Path, content: ContentStore) -> None:
@@ -391,6 +422,42 @@ def test_the_proxy_of_git_is_used(
     assert open_lfs(tmp_path, endpoint(server), **settings).prepare_uploads([pointer]) == [pointer]
     assert server.seen[1].path == "/team/project.git/info/lfs/objects/batch"
     assert "proxy-authorization" not in server.seen[1].headers
+
+
+def test_a_proxy_passes_tls_through(secure: tuple[Scripted, Path], tmp_path: Path, content: ContentStore) -> None:
+    server, certificate = secure
+    asked: list[str] = []
+
+    class Tunnel(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline().decode())
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", server.server_port)) as there:
+                back = threading.Thread(target=pump, args=(there, self.connection))
+                back.start()
+                pump(self.connection, there)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as proxy:
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_address[1]}"
+        remote = open_lfs(tmp_path, endpoint(server), http__proxy=address, http__sslCAInfo=str(certificate))
+        pointer = content.put_bytes(DATA)
+        assert send_content(remote, content, [pointer], report=ignore).moved == (pointer,)
+        remote.close()
+        proxy.shutdown()
+    assert {line.rpartition(" ")[0] for line in asked} == {f"CONNECT 127.0.0.1:{server.server_port}"}
+    assert server.objects[pointer.oid] == DATA
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def test_a_proxy_of_another_kind(tmp_path: Path, content: ContentStore) -> None:

@@ -218,7 +218,9 @@ class LfsRemote:
             return known
         server, what = self._get_server(operation).name, f"the content {pointer.oid}"
         if known.code:
-            raise explain_transfer(known.code, known.words, what=what, server=server, wait=0.0)
+            raise explain_transfer(
+                known.code, known.words, what=what, server=server, wait=0.0, sending=operation == "upload"
+            )
         raise ContentFailed(f"{server} does not {operation} {what}: {known.words or 'it does not say why'}")
 
     def _get_server(self, operation: Operation) -> LfsServer:
@@ -234,7 +236,8 @@ class LfsRemote:
         wait = find_wait(response.headers, now=time.time())
         words = server.read_words(response)
         where = f"{server.name} ({response.url})"
-        return explain_transfer(response.status, words, what=f"the content {pointer.oid}", server=where, wait=wait)
+        what, sending = f"the content {pointer.oid}", operation == "upload"
+        return explain_transfer(response.status, words, what=what, server=where, wait=wait, sending=sending)
 
 
 class _FileBody:

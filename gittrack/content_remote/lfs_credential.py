@@ -1,4 +1,4 @@
-"""Owns who we are to a Git LFS server: what the address says, else what `git credential` knows about its host.
+"""Owns who we are to a Git LFS server: what its address, `~/.netrc` and `git credential` say.
 
 Follows git-credential(1) and git-lfs's docs/api/authentication.md. Knows nothing of requests and answers.
 """
@@ -6,6 +6,8 @@ Follows git-credential(1) and git-lfs's docs/api/authentication.md. Knows nothin
 from __future__ import annotations
 
 import base64
+import netrc
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,15 +67,15 @@ class Keyring:
         with self._lock:
             if self._current is not None and self._current != refused:
                 return self._current  # another thread was refused before, and has asked
-            if refused is not None:
+            if refused is not None and self._from_git:
                 self._refusals += 1
-                if self._from_git:
-                    self._tell("reject", refused)
+                self._tell("reject", refused)
                 self._current, self._approved = None, False
-                if self._refusals > 1 and self._from_git:
+                if self._refusals > 1:
                     raise self._fail("the password that git knows for it was refused twice")
-            self._current = self._fill()
-            self._from_git = True
+            noted = self._find_note() if refused is None and not self._from_git else None
+            self._current = noted or self._fill()
+            self._from_git = noted is None
             return self._current
 
     def approve(self, accepted: Credential) -> None:
@@ -85,6 +87,17 @@ class Keyring:
             if self._from_git and not self._approved:
                 self._tell("approve", accepted)
             self._approved = True
+
+    def _find_note(self) -> Credential | None:
+        """Return what `~/.netrc`, which git heeds too, says of this very host; a `default` in it is not for us."""
+        parts = split_url(self._endpoint.credential_url)
+        try:
+            hosts = netrc.netrc(os.path.expanduser("~/.netrc")).hosts
+        except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+            return None
+        user, _, password = hosts.get((parts.hostname if parts else None) or "", (None, None, None))
+        wanted = self._endpoint.user or user
+        return Credential(user, password) if user and password and user == wanted else None
 
     def _fill(self) -> Credential:
         ended = self._run("fill", self._describe())

@@ -59,11 +59,11 @@ def explain_status(status: int, words: str, *, server: str, remote: str, url: st
             f"{server} does not speak the batch API of Git LFS (status {status}){said}",
             hint=f"git config remote.{remote}.lfsurl URL",
         )
-    return explain_transfer(status, words, what="the request", server=server, wait=wait)
+    return explain_transfer(status, words, what="the request", server=server, wait=wait, sending=True)
 
 
-def explain_transfer(status: int, words: str, *, what: str, server: str, wait: float) -> ContentFailed:
-    """Return the error for the answer to a request about one content, which `what` names."""
+def explain_transfer(status: int, words: str, *, what: str, server: str, wait: float, sending: bool) -> ContentFailed:
+    """Return the error for the answer to a request about one content, which `what` names and which was `sending` it."""
     said = f": {words}" if words else ""
     if status == 429:
         return ContentFailed(f"{server} has had too many requests{said}", retry_after=wait)
@@ -77,7 +77,7 @@ def explain_transfer(status: int, words: str, *, what: str, server: str, wait: f
         return ContentFailed(f"{what} is larger than {server} takes{said}")
     if status == 422:
         return ContentFailed(f"{server} finds {what} invalid{said}")
-    if status in (404, 410):
+    if status in (404, 410) and not sending:
         return ContentFailed(f"{server} does not have {what}{said}", hint="gittrack push  # where it still is")
     if status in (401, 403):
         return ContentFailed(f"{server} refuses {what} (status {status}){said}")
