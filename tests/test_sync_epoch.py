@@ -71,9 +71,11 @@ def redact(clone: Clone, run_id: str, *places: str) -> None:
 
 
 def list_runs(clone: Clone) -> set[str]:
-    """Return the runs a clone's readers find."""
+    """Return the runs a clone shows."""
     with clone.open() as tracker:
-        return set(tracker.history.get_branch("churn").known)
+        shown = {run.id for run in tracker.list_runs("churn", removed=True)}
+        assert shown == set(tracker.history.get_branch("churn").known)
+    return shown
 
 
 def list_on(directory: Path, *revisions: str) -> set[str]:
