@@ -23,8 +23,11 @@ MAX_BATCH = 100
 
 _MAX_HEADERS = 64
 _MAX_HEADER_BYTES = 1 << 15
-# What the HTTP library says itself, and what would tell a proxy of another request than the one that is made.
-_OWN_HEADERS = ("host", "content-length", "connection", "keep-alive", "te", "trailer", "upgrade", "expect", "range")
+# What the HTTP library says itself, what is between us and a proxy, and what would make another request of this one.
+_OWN_HEADERS = frozenset(
+    "connection content-length expect host keep-alive proxy-authorization proxy-connection range te trailer "
+    "upgrade".split()
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def read_headers(fields: object) -> dict[str, str] | None:
     headers: dict[str, str] = {}
     for name, value in fields.items():
         if not isinstance(value, str) or not is_header(name, value) or has_header(headers, name):
+            return None
+        if name.lower() == "transfer-encoding" and value.lower() != "chunked":
             return None
         if name.lower() not in _OWN_HEADERS:
             headers[name] = value
