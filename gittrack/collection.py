@@ -19,7 +19,7 @@ from .live import KnownRevision, LiveRun, LiveRuns
 from .lookup import choose_row
 from .model import Experiment, Snapshot
 from .query import SortKey, check_keys, filter_frame, parse_query, parse_sort, sort_rows
-from .readers import CommitReader
+from .readers import CommitReader, FetchContent
 from .run_table import RunTable
 from .store import Commit
 from .stored_run import StoredRun
@@ -32,7 +32,7 @@ class Collection:
     """The recorded and the live runs of one store, read together.
 
     `report` is told of each record that cannot be read, each time it is met; `note` of an index that is rebuilt;
-    `progress` of how much of a long reading is done.
+    `progress` of how much of a long reading is done. `fetch` fetches content that is not here.
     """
 
     def __init__(
@@ -43,10 +43,12 @@ class Collection:
         report: Callable[[GittrackError], None],
         note: Callable[[str], None],
         progress: Callable[[int, int], None],
+        fetch: FetchContent,
     ) -> None:
         self._history = history
         self._content = content
         self._report = report
+        self._fetch = fetch
         self.index = Index(history, note=note, progress=progress)
         self._live_runs = LiveRuns(history, content, self.index.directory)
         self._live: dict[str, LiveRun] = {}
@@ -114,7 +116,10 @@ class Collection:
             if len(self._snapshots) >= _MOST_SNAPSHOTS:
                 self._snapshots.clear()
             snapshot = self._snapshots[commit.id] = self._history.load_snapshot(commit)
-        return StoredRun(snapshot, CommitReader(self._history, self._content, commit), commit=commit.id)
+        return StoredRun(snapshot, self._read_from(commit), commit=commit.id)
+
+    def _read_from(self, commit: Commit) -> CommitReader:
+        return CommitReader(self._history, self._content, commit, fetch=self._fetch)
 
     def list_experiments(self) -> list[Experiment]:
         """Return all experiments, sorted by slug; one of which there are only live runs is among them."""

@@ -5,7 +5,7 @@ Knows nothing of how runs are found or written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +24,22 @@ from .stored_run import StoredRun
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .content_remote import Transferred
+
+# Fetches content from where it is kept for others.
+FetchContent = Callable[[Sequence[Pointer]], "Transferred"]
+
 
 class CommitReader:
     """Reads the points and contents of a run that is in the store."""
 
-    def __init__(self, history: History, content: ContentStore, commit: Commit) -> None:
+    def __init__(
+        self, history: History, content: ContentStore, commit: Commit, *, fetch: FetchContent | None = None
+    ) -> None:
         self._history = history
         self._content = content
         self._commit = commit
+        self._fetch = fetch
 
     def read_points(self, metric: str | None) -> pa.Table:
         """Return the points of one metric, or of all; page checksums are verified."""
@@ -45,6 +53,13 @@ class CommitReader:
 
     def find_content(self, pointer: Pointer) -> Path | None:
         """Return the local file with an artifact's content, if it is here."""
+        return self._content.find(pointer)
+
+    def fetch_content(self, pointer: Pointer) -> Path | None:
+        """Return that file when the content was fetched; None where nobody has it, or nobody can be asked."""
+        failed = self._fetch([pointer]).failed if self._fetch is not None else ()
+        if failed:
+            raise failed[0].error
         return self._content.find(pointer)
 
 
@@ -69,6 +84,10 @@ class JournalReader:
 
     def find_content(self, pointer: Pointer) -> Path | None:
         """Return the local file with an artifact's content, if it is here."""
+        return self._content.find(pointer)
+
+    def fetch_content(self, pointer: Pointer) -> Path | None:
+        """Return that file: what a live run has is on the machine it runs on."""
         return self._content.find(pointer)
 
     def _gather(self) -> list[pa.Table]:

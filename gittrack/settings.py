@@ -37,6 +37,8 @@ class Settings:
     `namespace`: the refs the experiments' branches live under.
     `run_id`: the run that a child of `gittrack run` joins; set by environment variable only.
     `remote`: the name of the remote that runs are shared through, or None for the branch's own, else `origin`.
+    `content_remote`: where artifacts' content is kept for others: a URL that pyarrow knows, the path of a directory, or
+    `none`; None for what goes with the remote. Not to be set in pyproject.toml, which comes with what others pushed.
     `auto_push`: whether a run is pushed when it ends.
     `source_file_limit`: the largest untracked file that is captured with the source, in bytes.
     `source_total_limit`: how much of untracked files is captured in all, in bytes.
@@ -49,6 +51,7 @@ class Settings:
     namespace: str = layout.DEFAULT_NAMESPACE
     run_id: str | None = None
     remote: str | None = None
+    content_remote: str | None = None
     auto_push: bool = False
     source_file_limit: int = _MIB
     source_total_limit: int = 20 * _MIB
@@ -131,7 +134,7 @@ def _pick_git_values(find: Callable[[str], str | None]) -> dict[str, object]:
 
 def _pick_project_values(file: Path, table: Mapping[str, object]) -> dict[str, object]:
     values: dict[str, object] = {}
-    known = {_toml_key(name) for name in _SETTINGS} - {_toml_key(name) for name in _VARIABLE_ONLY}
+    known = {_toml_key(name) for name in _SETTINGS} - {_toml_key(name) for name in _NOT_IN_PROJECTS}
     for key, value in table.items():
         if _toml_key(key) not in known:
             raise InvalidInput(f"[tool.gittrack] in {file} has {key!r}, which is none of {', '.join(sorted(known))}")
@@ -218,6 +221,12 @@ def _parse_remote(_: _Place, raw: object) -> str:
     return name
 
 
+def _parse_content_remote(place: _Place, raw: object) -> str:
+    text = _parse_text(raw)
+    is_path = text != "none" and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text)
+    return str(place.directory.resolve() / Path(text).expanduser()) if is_path else text
+
+
 def _parse_bool(_: _Place, raw: object) -> bool:
     if isinstance(raw, bool):
         return raw
@@ -247,9 +256,12 @@ _SETTINGS: Mapping[str, tuple[Callable[[_Place, object], object], str]] = {
     "namespace": (_parse_namespace, layout.DEFAULT_NAMESPACE),
     "run_id": (_parse_run_id, ""),
     "remote": (_parse_remote, "origin"),
+    "content_remote": (_parse_content_remote, "s3://bucket/runs"),
     "auto_push": (_parse_bool, "true"),
     "source_file_limit": (_parse_size, "1m"),
     "source_total_limit": (_parse_size, "20m"),
     "source_count_limit": (_parse_count, "2000"),
 }
 _VARIABLE_ONLY = ("run_id",)
+# Who pushes a pyproject.toml must not decide where the content of others goes.
+_NOT_IN_PROJECTS = (*_VARIABLE_ONLY, "content_remote")

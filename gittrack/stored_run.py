@@ -30,6 +30,9 @@ class RunReader(Protocol):
     def find_content(self, pointer: Pointer) -> Path | None:
         """Return the local file that holds an artifact's content, if it is here."""
 
+    def fetch_content(self, pointer: Pointer) -> Path | None:
+        """Return that file when the content was fetched, None where nobody has it; raises RemoteFailed."""
+
 
 class StoredRun:
     """A recorded run, as it stood when it was read.
@@ -201,12 +204,19 @@ class StoredRun:
             raise NotFound(
                 f"the content of artifact {path!r:.200} ({pointer.size} bytes, sha256 {pointer.oid[:12]}…) is not on "
                 "this machine",
-                hint=f"git lfs fetch origin gittrack/{self.experiment}",
+                hint=f"gittrack artifact get {self.name} {path}",
             )
         return file
 
     def open_artifact(self, path: str) -> BinaryIO:
-        """Open an artifact's content for reading, as bytes; raises NotFound where it is not here."""
+        """Open an artifact's content for reading, as bytes.
+
+        Content that is not here is fetched first from where it is kept for others. Raises NotFound where nobody has it,
+        RemoteFailed where that cannot be asked.
+        """
+        pointer = self.snapshot.artifacts.get(path)
+        if pointer is not None and self._reader.find_content(pointer) is None:
+            self._reader.fetch_content(pointer)
         return self.artifact_file(path).open("rb")
 
     def to_dict(self) -> dict[str, Any]:

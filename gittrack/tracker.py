@@ -6,7 +6,7 @@ Every reader and writer above this layer goes through `Tracker`. Knows nothing o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from .git import Git, find_git
 from .history import History
 from .journal import JournalWriter, is_live, list_journals, remove_unfinished
 from .labels import check_note, check_tag_changes, make_tags
-from .model import Experiment, Run, SourceLink
+from .model import Experiment, Pointer, Run, SourceLink
 from .repository import Repository, find_repository, get_current_directory, get_repository, read_config
 from .revision import Stamp, append_experiment, append_run, stage_snapshot
 from .settings import Settings, load_settings
@@ -31,6 +31,7 @@ from .store import Ident, Store, open_store, read_identity
 
 if TYPE_CHECKING:
     from .collection import Collection
+    from .content_remote import Progress, Transferred
     from .frame import Frame
     from .query import SortKey
     from .run_table import RunTable
@@ -109,9 +110,28 @@ class Tracker:
             from .collection import Collection
 
             self._collection = Collection(
-                self.history, self.content, report=self._report, note=self.notes.append, progress=self._show_progress
+                self.history,
+                self.content,
+                report=self._report,
+                note=self.notes.append,
+                progress=self._show_progress,
+                fetch=self.fetch_contents,
             )
         return self._collection
+
+    def fetch_contents(
+        self, pointers: Iterable[Pointer], *, report: Callable[[Progress], None] | None = None, asking: bool = False
+    ) -> Transferred:
+        """Fetch what is not here of some content from where it is kept for others, verified; say what became of each.
+
+        `report` is told how far that is; `asking` lets git ask the person at the terminal for a password. Safe to
+        repeat. Raises NotFound where there is no such place, RemoteFailed where it cannot be asked.
+        """
+        from .sync.contents import fetch_contents
+
+        return fetch_contents(
+            self.repository, self.content, pointers, settings=self.settings, report=report, interactive=asking
+        )
 
     def load_frame(self, experiment: str | None = None, *, removed: bool = False) -> Frame:
         """Return the runs of an experiment, or of all, as columns; live runs are among them as RUNNING.

@@ -153,7 +153,7 @@ def test_content_that_is_elsewhere_is_an_error_with_a_command(run: gittrack.Run,
     find_content(run, "model.bin").unlink()
     answer = call("artifact", "get", "latest", "-o", str(tmp_path / "out"))
     assert answer.code == 3
-    assert "is not on this machine\nhint: " in answer.err
+    assert "is not on this machine, and there is no remote that could have it\nhint: gittrack remote\n" in answer.err
     assert not (tmp_path / "out").exists()
 
 

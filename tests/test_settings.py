@@ -41,7 +41,7 @@ def test_the_environment_counts_over_git_and_git_over_the_project(repo: Path) ->
 
 
 def test_every_setting_can_stand_in_every_place_but_a_run_id(repo: Path) -> None:
-    want = Settings("churn", repo / "runs", "refs/gittrack", None, "backup", True, 2048, 3 << 20, 7)
+    want = Settings("churn", repo / "runs", "refs/gittrack", None, "backup", None, True, 2048, 3 << 20, 7)
     texts = {
         "experiment": "churn", "store": "runs", "namespace": "refs/gittrack", "remote": "backup", "auto_push": "yes",
         "source_file_limit": "2k", "source_total_limit": "3 MiB", "source_count_limit": "7",

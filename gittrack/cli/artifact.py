@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import click
 from ..errors import InvalidInput, NotFound
 from .amounts import count, format_size
 from .command import CommandGroup, json_option, pass_session, run_argument
+from .content_transfer import ContentTransfer
 from .failure import find_close
 from .fetched import Target, plan_targets, write_target
 from .session import Session
@@ -19,7 +20,9 @@ from .terminal import Screen
 from .text import clean
 
 if TYPE_CHECKING:
+    from ..model import Pointer
     from ..stored_run import StoredRun
+    from ..tracker import Tracker
 
 _CHUNK = 1 << 20
 
@@ -63,6 +66,32 @@ def render_artifacts(rows: Sequence[tuple[str, int, str, bool]], screen: Screen)
     if not all(here for *_, here in rows):
         columns.append(Column("", tuple(Cell("" if here else "not here", "warning") for *_, here in rows), rank=2))
     return lay_out(columns, screen).lines
+
+
+def fetch_missing(session: Session, tracker: Tracker, artifacts: Mapping[str, Pointer]) -> None:
+    """Fetch the content of artifacts that is not here, with a progress bar.
+
+    Raises NotFound, naming the first artifact, where nobody has the content of one, and what its transfer failed with.
+    """
+    missing = {pointer: path for path, pointer in artifacts.items() if tracker.content.find(pointer) is None}
+    if not missing:
+        return
+    terminal = session.terminal
+    with ContentTransfer(terminal.error_screen, "fetching content") as transfer:
+        done = tracker.fetch_contents(missing, report=transfer, asking=terminal.error_screen.interactive)
+    if done.moved:
+        terminal.note(f"fetched {count(len(done.moved), 'file')}, {format_size(sum(p.size for p in done.moved))}")
+    for failed in done.failed[1:]:
+        terminal.warn(f"artifact {clean(missing[failed.pointer])}: {failed.error.message}")
+    if done.failed:
+        raise done.failed[0].error
+    if done.missing:
+        pointer = done.missing[0]
+        raise NotFound(
+            f"the content of artifact {missing[pointer]!r:.200} ({format_size(pointer.size)}, sha256 "
+            f"{pointer.oid[:12]}) is neither on this machine nor with the remote",
+            hint="git lfs push --all origin  # where the run was recorded",
+        )
 
 
 @click.group("artifact", cls=CommandGroup)
@@ -117,6 +146,7 @@ def get(session: Session, run: str, paths: tuple[str, ...], output: Path, force:
         found = tracker.get_run(run)
         artifacts = found.artifacts()
         chosen = choose_paths(list(artifacts), paths, run=found.name)
+        fetch_missing(session, tracker, {path: artifacts[path] for path in chosen})
         targets = plan_targets(
             [(path, artifacts[path], found.artifact_file(path)) for path in chosen], output, force=force
         )
@@ -147,6 +177,7 @@ def cat(session: Session, run: str, paths: tuple[str, ...]) -> None:
             raise InvalidInput(f"{unknown[0]!r:.200} is a directory of artifacts", hint=f"gittrack artifact ls {run}")
         if unknown:
             choose_paths(list(found.artifacts()), unknown, run=found.name)
+        fetch_missing(session, tracker, {path: found.artifacts()[path] for path in paths})
         for path in paths:
             with found.open_artifact(path) as content:
                 while chunk := content.read(_CHUNK):

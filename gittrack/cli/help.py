@@ -64,6 +64,7 @@ Settings
   experiment         gittrack.experiment  the experiment of runs that name none
   store              gittrack.store       the repository that holds the runs
   remote             gittrack.remote      the remote that runs go through
+                     gittrack.contentRemote  where artifacts' content is
   auto-push          gittrack.autoPush    push a run when it ends
   namespace          gittrack.namespace   where the branches are
 

@@ -1,5 +1,6 @@
 """Content remotes: places that keep artifacts' content, and the transfers to and from them."""
 
+from .choice import NO_REMOTE, find_content_remote
 from .directory import DirectoryRemote, find_directory_remote
 from .filesystem import FilesystemRemote, open_filesystem
 from .incoming import Incoming, receive
@@ -8,6 +9,7 @@ from .remote import Advance, ContentFailed, ContentRemote, RemoteUnusable, Sink,
 from .transfer import Failed, Progress, Transferred, fetch_content, send_content
 
 __all__ = [
+    "NO_REMOTE",
     "Advance",
     "ContentFailed",
     "ContentRemote",
@@ -20,6 +22,7 @@ __all__ = [
     "Sink",
     "Transferred",
     "fetch_content",
+    "find_content_remote",
     "find_directory_remote",
     "make_place",
     "open_filesystem",
