@@ -29,6 +29,8 @@ __all__ = ["SCRUBBED", "Scrubber", "StreamScrubber", "has_secret", "is_secret_ke
 
 _T = TypeVar("_T")
 
+# What stands where a secret was taken out of a run that had been recorded.
+_REDACTED = "[redacted]"
 _MIN_VALUE_LENGTH = 6
 _MAX_LINE = 1 << 20
 _MAX_BLOCK_LINES = 500
@@ -47,6 +49,7 @@ _WANDB_KEY = r"((?i:wandb)[ .:_-]{0,3}(?i:login|api[ _-]?key|key)[^\n0-9a-f]{0,2
 _AUTHORIZATION = r"((?i:authorization)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:[A-Za-z]{2,12} {1,3})?)[^\s\"',;]{4,}"
 _BEARER = r"(?<![A-Za-z0-9])((?:[Bb]earer|BEARER) {1,3})(?=[^\s]{0,40}[0-9])[A-Za-z0-9._~+/=-]{16,}"
 _USERINFO = r"://([^\s/?#\"'<>`\\]{1,2000})@"
+_TAKEN_PASSWORD = r"://[^\s/?#@:]{0,200}:\[scrubbed\]@"
 _QUERY = (
     r"(?i)([?&](?:sig|signature|token|access_token|api_key|apikey|key|password|secret|X-Amz-Signature|X-Amz-Security-Token"
     r"|X-Amz-Credential|X-Goog-Signature|X-Goog-Credential)=)[^\s&#\"'<>]{6,}"
@@ -113,6 +116,16 @@ class Scrubber:
         kind = find_kind(key)
         clean = SCRUBBED if kind and is_given_secret(value, kind) else self._scrub(value)
         return self._report(value, clean, place)
+
+    def is_clean(self, text: str, *, key: str = "") -> bool:
+        """Tell whether a text that is recorded under key holds no secret; what one was replaced by is none."""
+        text = _unify_marks(text)
+        return self.value(key, text) == text
+
+    def is_clean_argv(self, words: Sequence[str]) -> tuple[bool, ...]:
+        """Tell of each word of a command line that is recorded whether it holds no secret."""
+        words = [_unify_marks(word) for word in words]
+        return tuple(word == clean for word, clean in zip(words, self.argv(words, where=""), strict=True))
 
     def argv(self, words: Sequence[str], *, where: str = "command") -> tuple[str, ...]:
         """Return a command line with secrets replaced: `--api-key X`, `--api-key=X`, `API_KEY=X`, and as in text."""
@@ -224,6 +237,14 @@ class StreamScrubber:
             self._block_lines = 0
             return self._scrub(line)
         return ""
+
+
+def _unify_marks(text: str) -> str:
+    """Return text with what secrets were replaced by as it would stand there, had the scrubber replaced them."""
+    if _REDACTED not in text and SCRUBBED not in text:
+        return text
+    text = text.replace(_REDACTED, SCRUBBED)
+    return re.sub(_TAKEN_PASSWORD, f"://{SCRUBBED}@", text)
 
 
 def _find_environment_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def test_gc_shows_first_and_deletes_when_told(runs: dict[str, str], repo: Path) 
         "note: 1 file (15 B) condemned: a gc in 14 days deletes what nothing needs by then",
         "hint: gittrack gc --now --yes  # at once",
         "note: remotes keep it until you push, other clones until they pull; copies and backups are beyond reach",
-        "hint: gittrack push  # for churn",
+        "hint: gittrack push churn",
         "note: here, git itself keeps the old commits for a while (reflogs, unreachable objects)",
         "hint: git reflog expire --expire=now --expire-unreachable=now gittrack/churn && git gc --prune=now",
     ]

@@ -63,7 +63,8 @@ def test_the_first_push_says_what_it_discloses_and_is_asked_once(shared: Path, h
     assert refused.err.splitlines() == [
         f"note: origin ({hub}) will get 2 runs of experiments churn, other: params, metrics, tags, notes, "
         "command lines",
-        "note: with the source code that ran: 2 versions, 1 of them with changes that are in no commit",
+        "note: with the source code that ran: 2 versions, 1 of them with changes that are in no commit; "
+        "code of 1 commit that origin does not have",
         "note: with the environment: Python, packages and their versions, hardware",
         f"note: with the names they ran under: user Test User, host {os.uname().nodename}",
         "error: nothing was pushed: sharing runs through origin has to be agreed to first",
@@ -120,16 +121,16 @@ def test_what_looks_like_a_secret_is_not_pushed(shared: Path, hub: Path) -> None
     refused = call("push", "--yes")
     assert refused.code == 4
     first, second, last, hint = refused.err.splitlines()
-    assert first.startswith(f"warning: this looks like a secret: run {name} ({run_id[:8]}) tags.who: --allow-secret ")
-    assert second.startswith(f"warning: this looks like a secret: run {name} ({run_id[:8]}) params.api_key: --allow-")
+    assert first.startswith(f"warning: this looks like a secret: run {name} ({run_id[:8]}), tags.who: --allow-secret ")
+    assert second.startswith(f"warning: this looks like a secret: run {name} ({run_id[:8]}), params.api_key: --allow-")
     assert last == (
         "error: nothing was pushed: 2 values in these runs would be seen by others and look like secrets, "
-        f"the first in run {name} ({run_id[:8]}), tags.who"
+        f"the first in run {name} ({run_id[:8]}), tags.who; gittrack redact {run_id[:8]} --tag who takes it out"
     )
     assert "ghp_" not in refused.err
     assert git(hub, "for-each-ref") == ""
     ids = [line.split()[-1] for line in (first, second)]
-    assert hint == f"hint: gittrack push --allow-secret {ids[0]}  # if it is none"
+    assert hint == f"hint: gittrack push origin --allow-secret {ids[0]}  # if it is none"
     assert call("push", "--yes", "--allow-secret", ids[0]).code == 4
     assert call("push", "--yes", "--allow-secret", ids[1]).code == 0
     assert tip_of(hub) == git(shared, "rev-parse", "gittrack/churn")
@@ -140,13 +141,14 @@ def test_a_secret_in_changed_code_is_found(shared: Path, hub: Path) -> None:
     name = record()
     refused = call("push", "--yes")
     assert f"run {name} (" in refused.err
-    assert " source/train.py: --allow-secret " in refused.err
+    assert "), source/train.py: --allow-secret " in refused.err
     assert git(hub, "for-each-ref") == ""
 
 
 def test_committed_code_is_not_looked_through_again(shared: Path) -> None:
     (shared / "train.py").write_text(f'TOKEN = "ghp_{"a1b2" * 9}"\n')
     git(shared, "commit", "-qam", "a mistake that was made already")
+    git(shared, "push", "-q", "origin", "HEAD")
     record()
     assert call("push", "--yes").code == 0
 
@@ -157,9 +159,10 @@ def test_pushed_is_told_as_json(shared: Path) -> None:
     assert (refused.code, refused.out) == (4, "")
     assert "will get 1 run of experiment churn" in refused.err
     answer = call("push", "--yes", "--json")
+    told = {"experiment": "churn", "result": "pushed", "runs": 1, "merged": [], "rounds": 1}
     assert json.loads(answer.out) == {
         "gittrack": 1,
-        "pushed": [{"experiment": "churn", "result": "pushed", "runs": 1, "merged": [], "rounds": 1, "reason": None}],
+        "pushed": [{**told, "reason": None, "findings": []}],
         "remote": "origin",
     }
 
@@ -210,9 +213,9 @@ def test_an_experiment_deleted_on_the_remote_is_pushed_when_it_is_named(shared: 
     git(hub, "update-ref", "-d", "refs/heads/gittrack/churn")
     answer = call("push")
     assert (answer.code, answer.err.splitlines()) == (
-        0,
+        4,
         [
-            "warning: churn: its branch was deleted on origin, so nothing was pushed",
+            "error: churn not pushed: its branch was deleted on origin",
             "hint: gittrack push origin churn",
         ],
     )

@@ -15,10 +15,12 @@ from .session import Session
 from .table import Cell, Column, lay_out
 from .terminal import Screen, Terminal
 from .text import clean
+from .transfer import find_remote_name
 
 if TYPE_CHECKING:
     from ..deletion import Deleted, Doomed, Survey
     from ..model import Pointer
+    from ..tracker import Tracker
 
 _DEFAULT_AGE = "30d"
 
@@ -62,13 +64,14 @@ def describe_content(pointers: Iterable[Pointer]) -> str:
     return f"{count(len(sizes), 'file')} ({format_size(sum(sizes))})"
 
 
-def say_what_remains(terminal: Terminal, slugs: Sequence[str], *, namespace: str) -> None:
+def say_what_remains(terminal: Terminal, slugs: Sequence[str], *, tracker: Tracker) -> None:
     """Say where a deleted run still is, and what takes it from there."""
+    namespace, remote = tracker.settings.namespace, find_remote_name(tracker)
     branches = [f"{namespace}/{slug}" for slug in slugs]
     short = " ".join(branch.removeprefix("refs/heads/") for branch in branches[:3])
     terminal.note(
         "remotes keep it until you push, other clones until they pull; copies and backups are beyond reach",
-        hint=f"gittrack push  # for {', '.join(slugs[:3])}" if len(slugs) <= 3 else "gittrack push",
+        hint=" ".join(("gittrack push", *([remote] if remote else []), *slugs)),
     )
     terminal.note(
         "here, git itself keeps the old commits for a while (reflogs, unreachable objects)",
@@ -119,7 +122,7 @@ def gc(
     with session.open_tracker() as tracker:
         if yes:
             done = delete_runs(tracker, experiments, now=session.now, period=period, grace=grace)
-            _tell_done(session, done, namespace=tracker.settings.namespace, as_json=as_json)
+            _tell_done(session, done, tracker=tracker, as_json=as_json)
             return
         survey = survey_deletion(tracker, experiments, now=session.now, period=period, grace=grace)
     words = ["gittrack", "gc", *experiments, *(["--now"] if at_once else [])]
@@ -173,7 +176,7 @@ def _tell_left(terminal: Terminal, survey: Survey) -> None:
         terminal.warn(f"content stays: {survey.unsure}")
 
 
-def _tell_done(session: Session, done: Deleted, *, namespace: str, as_json: bool) -> None:
+def _tell_done(session: Session, done: Deleted, *, tracker: Tracker, as_json: bool) -> None:
     waiting = [entry.pointer for entry in done.content.waiting]
     if as_json:
         content = {"deleted": content_record(done.content.deleted), "condemned": content_record(waiting)}
@@ -195,6 +198,6 @@ def _tell_done(session: Session, done: Deleted, *, namespace: str, as_json: bool
     if done.content.unsure:
         terminal.warn(f"content stays: {done.content.unsure}")
     if done.epochs:
-        say_what_remains(terminal, [slug for slug, _ in done.epochs], namespace=namespace)
+        say_what_remains(terminal, [slug for slug, _ in done.epochs], tracker=tracker)
     elif not done.content.deleted:
         terminal.note("there was nothing to delete")

@@ -105,7 +105,7 @@ def redact(
         terminal.note("only this run was searched; others may hold the text, too")
     if any(change.place.startswith("artifacts/") for change in done.changes):
         terminal.note("the old content of artifacts is condemned, and still here", hint="gittrack gc --now --yes")
-    say_what_remains(terminal, [done.experiment], namespace=tracker.settings.namespace)
+    say_what_remains(terminal, [done.experiment], tracker=tracker)
 
 
 def _tell_changes(session: Session, redaction: Redaction) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import layout
-from ..errors import InvalidInput, NotFound
+from ..errors import GittrackError, InvalidInput, NotFound
 from .progress import PATIENCE
 from .session import Session
 from .text import clean
@@ -101,14 +101,14 @@ def open_link(
             purpose=purpose,
             interactive=interactive,
             report=transfer,
+            names=experiments,
         )
         try:
             yield tracker, link, experiments
         except KeyboardInterrupt:
             transfer.stop()
             session.terminal.note(
-                f"interrupted; every experiment is as it was or wholly done, and nothing is lost: "
-                f"gittrack {purpose} {link.remote.name}"
+                f"interrupted; every experiment is as it was or wholly done, and nothing is lost: {link.again}"
             )
             raise
 
@@ -141,6 +141,21 @@ def _is_experiment(tracker: Tracker, name: str) -> bool:
         return layout.make_slug(name) in tracker.history.find_tips()
     except InvalidInput:
         return False
+
+
+def find_remote_name(tracker: Tracker) -> str | None:
+    """Return the name of the remote that runs are shared through, or None where there is none, or several."""
+    from ..repository import read_config
+    from ..sync.link import find_head_branch
+    from ..transport import choose_remote
+
+    branch = find_head_branch(tracker.repository)
+    try:
+        return choose_remote(
+            read_config(tracker.repository), setting=tracker.settings.remote, origin="", branch=branch
+        ).name
+    except GittrackError:
+        return None
 
 
 def show_address(url: str) -> str:

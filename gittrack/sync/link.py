@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +26,7 @@ def connect(
     purpose: str = "fetch",
     interactive: bool = False,
     report: Report = ignore,
+    names: Sequence[str] = (),
 ) -> Link:
     """Return the way to a remote: to the one of that name, else to the one that runs are shared through.
 
@@ -37,7 +39,7 @@ def connect(
     else:
         origin = settings.origin.get("remote", "the settings")
         found = choose_remote(config, setting=settings.remote, origin=origin, branch=find_head_branch(repository))
-    return Link(history, found, author, purpose, interactive, report)
+    return Link(history, found, author, purpose, interactive, report, tuple(names))
 
 
 def find_head_branch(repository: Repository) -> str | None:
@@ -53,7 +55,7 @@ class Link:
     """A store, the remote it is shared through, and who writes the merges.
 
     `purpose` is the gittrack command that is under way. `interactive` lets git ask the person at the terminal for a
-    password. `report` is told how far a transfer is.
+    password. `report` is told how far a transfer is. `names` are the experiments that the command was given.
     """
 
     history: History
@@ -62,6 +64,12 @@ class Link:
     purpose: str = "fetch"
     interactive: bool = False
     report: Report = ignore
+    names: tuple[str, ...] = ()
+
+    @property
+    def again(self) -> str:
+        """The command line that is under way, as far as it says what is wanted of which remote."""
+        return " ".join(("gittrack", self.purpose, self.remote.name, *self.names))
 
     @property
     def store(self) -> Store:
@@ -86,7 +94,7 @@ class Link:
     @cached_property
     def wire(self) -> Wire:
         """The way to the remote."""
-        return Wire(self.repository.directory, self.remote, self.purpose, self.interactive, self.report)
+        return Wire(self.repository.directory, self.remote, self.purpose, self.interactive, self.report, self.names)
 
     def branch(self, slug: str) -> str:
         """Return the ref of an experiment's local branch."""

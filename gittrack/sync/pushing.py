@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .. import layout
-from ..errors import Conflict, Corrupt, RemoteFailed, StoreFailed, Unsupported
+from ..errors import Conflict, Corrupt, GittrackError, RemoteFailed, StoreFailed, Unsupported
 from ..store import Commit
 from ..transport import Outcome, PushedRef, TransportFailed, push_branches
 from .fetching import Fetched, advance, fetch
@@ -63,11 +63,12 @@ class Pushed:
     result: Result
     runs: int = 0
     merged: tuple[str, ...] = ()
-    failure: TransportFailed | None = None
+    failure: GittrackError | None = None
     rounds: int = 1
 
 
-Approve = Callable[[Sequence[Plan]], None]
+# Is shown what is about to be sent; raises to stop all of it, or returns which experiments must not go, and why.
+Approve = Callable[[Sequence[Plan]], Mapping[str, GittrackError] | None]
 
 
 @dataclass
@@ -86,16 +87,17 @@ class _Push:
     commits: Sequence[Commit] = field(default_factory=tuple)
     replaced: Sequence[str] = ()
 
-    def finish(self, result: Result, failure: TransportFailed | None = None) -> None:
+    def finish(self, result: Result, failure: GittrackError | None = None) -> None:
         self.done = Pushed(self.slug, result, self.runs, self.merged, failure, max(self.rounds, 1))
 
 
 def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = False) -> tuple[Pushed, ...]:
     """Push the local branches of experiments until each is in, up to date or refused; return what became of each.
 
-    `approve` is shown what is about to be sent, before the first byte of it, and raises to stop. `revive` pushes an
-    experiment again whose branch was deleted on the remote. Safe to repeat at any time, also where the remote accepted
-    and its answer was lost. Raises RemoteFailed where the remote cannot be used; what was accepted before stays so.
+    `approve` is shown what is about to be sent, before the first byte of it; it raises to stop, or returns which
+    experiments must not go. `revive` pushes an experiment again whose branch was deleted on the remote. Safe to repeat
+    at any time, also where the remote accepted and its answer was lost. Raises RemoteFailed where the remote cannot be
+    used; what was accepted before stays so.
     """
     local = link.list_local()
     waiting = [_Push(slug, local[slug]) for slug in dict.fromkeys(slugs) if slug in local]
@@ -108,7 +110,12 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
             _prepare(link, entry, report.get(entry.slug), revive=revive)
         waiting = [entry for entry in waiting if entry.done is None]
         if waiting and not approved:
-            approve([Plan(entry.slug, tuple(entry.commits), entry.expected is None) for entry in waiting])
+            plans = [Plan(entry.slug, tuple(entry.commits), entry.expected is None) for entry in waiting]
+            refused = approve(plans) or {}
+            for entry in waiting:
+                if entry.slug in refused:
+                    entry.finish("refused", refused[entry.slug])
+            waiting = [entry for entry in waiting if entry.done is None]
             approved = True
         _send(link, waiting)
         waiting = [entry for entry in waiting if entry.done is None]
@@ -116,7 +123,7 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
             raise RemoteFailed(
                 f"{link.remote.name} has been busy with pushes of others for {_LONGEST_WAIT / 60:.0f} minutes; "
                 "nothing is lost",
-                hint=f"gittrack push {link.remote.name}",
+                hint=link.again,
             )
         if waiting:
             time.sleep(_chance.uniform(0, pause))

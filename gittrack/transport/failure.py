@@ -6,6 +6,7 @@ The words are git's in the C locale, and those of the common hosts. Pure text in
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from ..errors import RemoteFailed
@@ -105,10 +106,13 @@ class TransportFailed(RemoteFailed):
         return self.reason in ("unreachable", "busy", "interrupted")
 
 
-def explain(said: str, *, remote: str, purpose: str, writing: bool = False) -> TransportFailed:
+def explain(
+    said: str, *, remote: str, purpose: str, writing: bool = False, names: Sequence[str] = ()
+) -> TransportFailed:
     """Return the error for a failed command: what it means, what git said, what to type.
 
-    `purpose` is the gittrack command that is under way, such as `push`; `writing` tells that git's was a push.
+    `purpose` is the gittrack command that is under way, such as `push`, `names` the experiments it was given; `writing`
+    tells that git's was a push.
     """
     reason = find_reason(said)
     if writing and reason == "missing" and "repository not exported" in said:
@@ -117,7 +121,11 @@ def explain(said: str, *, remote: str, purpose: str, writing: bool = False) -> T
     # What cannot be written when nothing is pushed is this repository.
     meaning = _MEANINGS[reason].format(name=remote if writing or reason not in _OURS else "this repository")
     message = f"{meaning}: {words}" if words else meaning
-    return TransportFailed(message, reason=reason, hint=_hint(reason, remote, purpose, writing=writing))
+    return TransportFailed(
+        message,
+        reason=reason,
+        hint=_hint(reason, remote, f"gittrack {' '.join((purpose, remote, *names))}", writing=writing),
+    )
 
 
 def find_reason(said: str) -> Reason:
@@ -135,12 +143,11 @@ def _pick_words(said: str) -> str:
     return "; ".join(dict.fromkeys(line for line in lines if line))[:600]
 
 
-def _hint(reason: Reason, remote: str, purpose: str, *, writing: bool) -> str:
-    again = f"gittrack {purpose} {remote}"
+def _hint(reason: Reason, remote: str, again: str, *, writing: bool) -> str:
     if reason in ("unreachable", "busy", "interrupted"):
         return f"{again}  # nothing is lost, and it is safe to repeat"
     if reason == "missing":
-        return "gittrack clone URL" if purpose == "clone" else f"git remote set-url {remote} URL"
+        return "gittrack clone URL" if again.startswith("gittrack clone ") else f"git remote set-url {remote} URL"
     if reason == "disk-full":
         return f"{again}  # once there is room; nothing is lost here"
     if reason in ("read-only", "refused"):

@@ -36,7 +36,7 @@ class Wire:
 
     `purpose` is the gittrack command that is under way, for the line to paste. `interactive` lets git ask the person at
     the terminal for a password; without it a missing one is an error at once.
-    `report` is called with each step git tells of.
+    `report` is called with each step git tells of. `names` are the experiments that the command was given.
     """
 
     directory: Path
@@ -44,6 +44,7 @@ class Wire:
     purpose: str = "fetch"
     interactive: bool = False
     report: Report = ignore
+    names: tuple[str, ...] = ()
 
     def ask(self, *args: str, input: bytes = b"", environment: dict[str, str] | None = None) -> Ended:
         """Run one git command over the wire, however it ends."""
@@ -61,4 +62,4 @@ class Wire:
     def explain(self, said: str, *, writing: bool = False) -> TransportFailed:
         """Return the error for what git said when it failed; `writing` where it was to push."""
         name = clean_text(self.remote.name.encode())  # of a clone it is the address
-        return explain(said, remote=name, purpose=self.purpose, writing=writing)
+        return explain(said, remote=name, purpose=self.purpose, writing=writing, names=self.names)
