@@ -12,18 +12,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..gitconfig import GitConfig
 from ..model import Pointer
 from ..transport.remote import Remote
 from .lfs_endpoint import Endpoint, Operation, find_endpoint
 from .lfs_failure import clean_words, explain_transfer, find_wait
-from .lfs_http import Http, Response
 from .lfs_message import MAX_BATCH, MEDIA_TYPE, Action, Answer, write_object
-from .lfs_server import LfsServer
 from .lfs_settings import Headers, has_header
 from .outgoing import read_content
 from .remote import Advance, ContentFailed, RemoteUnusable, Sink, make_place
+
+if TYPE_CHECKING:
+    from .lfs_http import Response
+    from .lfs_server import LfsServer
 
 _CHUNK = 1 << 17
 # An action that has so many seconds left is not begun any more.
@@ -68,6 +71,10 @@ class LfsRemote:
         ref: str | None = None,
         interactive: bool = False,
     ) -> None:
+        # The HTTP library takes a while to load, and most commands need no remote.
+        from .lfs_http import Http
+        from .lfs_server import LfsServer
+
         self._remote = clean_words(remote)
         self._ref = ref
         self._http = Http(config, remote=self._remote)
