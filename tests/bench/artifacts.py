@@ -128,18 +128,23 @@ def _measure_directory(report: Report, place: Place, count: int, size: int, opti
     what = _describe(count, size)
     listing = place.make(count, size)
     here, copy = place.root / "here", place.root / "copy"
-    samples: dict[str, list[float]] = {}
+    remotes = [place.root / "remote", copy / "remote"]
+    remotes[0].mkdir()
+    place.move("send", str(remotes[0]), here, listing)
+    samples: dict[str, list[float]] = {name: [] for name in ("cp", "cp, waited for the disk", "send", "fetch")}
     peaks = []
-    for number in range(options.size(ROUNDS, 1)):
-        remote, back = place.root / f"remote-{number}", place.root / f"back-{number}"
-        remote.mkdir()
-        samples.setdefault("cp", []).append(_time(lambda: _copy(here, copy)))
-        samples.setdefault("cp, waited for the disk", []).append(_time(lambda: _copy(here, copy, wait=True)))
-        for do, directory in (("send", here), ("fetch", back)):
-            seconds, peak = place.move(do, str(remote), directory, listing)
-            samples.setdefault(do, []).append(seconds)
-            peaks.append(peak)
-        subprocess.run(["rm", "-r", "--", str(remote), str(back)], check=True)
+    for _ in range(options.size(ROUNDS, 1)):
+        # Each makes one copy, which is gone before the next: new pages and blocks cost more than such as were in use.
+        for name in samples:
+            remotes[1].mkdir(parents=True)
+            if name.startswith("cp"):
+                seconds = _time(lambda n=name: _copy(here, copy / "cp", wait=n != "cp"))  # type: ignore[misc]
+            else:
+                remote, directory = (remotes[1], here) if name == "send" else (remotes[0], copy / "back")
+                seconds, peak = place.move(name, str(remote), directory, listing)
+                peaks.append(peak)
+            samples[name].append(seconds)
+            subprocess.run(["rm", "-r", "--", str(copy)], check=True)
     for name, seconds in samples.items():
         report.add(f"{what}, directory: {name}", "s", seconds)
     _add_memory(report, f"{what}, directory", peaks, options)
@@ -186,7 +191,6 @@ def _copy(source: Path, target: Path, *, wait: bool = False) -> None:
     if wait:
         files = [str(path) for path in target.rglob("*") if path.is_file()]
         subprocess.run(["sync", "--", *files], check=True)
-    subprocess.run(["rm", "-r", "--", str(target)], check=True)
 
 
 def _put(host: str, path: Path) -> None:
