@@ -76,10 +76,10 @@ def fetch(session: Session, names: tuple[str, ...], as_json: bool) -> None:
     They are shown beside your own at once; gittrack pull joins them into your own branches, too. Nothing of yours is
     changed. Without REMOTE, the one that gittrack remote names.
     """
-    from ..sync.fetching import fetch as fetch_experiments
+    from ..sync.pushing import look
 
     with open_link(session, names, purpose="fetch") as (_, link, experiments):
-        report = fetch_experiments(link, experiments or None)
+        report = look(link, experiments or None)
     if as_json:
         session.write_json("fetched", [fetched_record(branch) for branch in report.branches], remote=link.remote.name)
         return

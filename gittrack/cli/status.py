@@ -37,7 +37,7 @@ def render_standings(standings: Sequence[Standing], counts: dict[str, int], scre
 
 def _describe(entry: Standing) -> str:
     if not entry.remote:
-        return "not on the remote"
+        return "no longer on the remote" if entry.gone else "not on the remote"
     if not entry.local:
         return "theirs alone"
     return "" if entry.ahead or entry.behind else "up to date"

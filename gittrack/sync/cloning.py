@@ -16,6 +16,7 @@ from ..store import open_store
 from ..transport import Remote, Report, Wire, find_remote, ignore, list_remote_ids
 from .fetching import FetchReport, advance, fetch
 from .link import Link
+from .whereabouts import remember_address
 
 BLOBLESS = "blob:none"
 _LOOKED_AT = 50
@@ -52,6 +53,7 @@ def clone_store(
         with open_store(repository) as store:
             remote = find_remote("origin", ask_git(Git(directory)), why="it was cloned")
             link = Link(History(store, namespace), remote, author, "clone", interactive, report)
+            remember_address(repository, remote)
             found = fetch(link)
             for branch in found.branches:
                 if branch.tip is not None:

@@ -18,11 +18,12 @@ from .. import layout
 from ..errors import Conflict, Corrupt, GittrackError, RemoteFailed, StoreFailed, Unsupported
 from ..store import Commit
 from ..transport import Outcome, PushedRef, TransportFailed, push_branches
-from .fetching import Fetched, advance, fetch
+from .fetching import Fetched, FetchReport, advance, fetch
 from .graph import Apart
 from .joining import Joined, join, list_records
 from .link import Link
 from .source_bases import graft_sources
+from .whereabouts import follow_address, remember_gone
 
 # Its own source of chance: the module-wide one belongs to the user's experiment, which may have seeded it.
 _chance = random.SystemRandom()
@@ -102,6 +103,7 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
     local = link.list_local()
     waiting = [_Push(slug, local[slug]) for slug in dict.fromkeys(slugs) if slug in local]
     everything = list(waiting)
+    follow_address(link)
     approved = False
     started, pause = time.monotonic(), _FIRST_PAUSE
     while waiting:
@@ -128,7 +130,10 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
         if waiting:
             time.sleep(_chance.uniform(0, pause))
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-    return tuple(entry.done for entry in everything if entry.done is not None)
+    results = tuple(entry.done for entry in everything if entry.done is not None)
+    gone = [result.slug for result in results if result.result == "deleted"]
+    remember_gone(link, gone, looked=[result.slug for result in results if result.result != "refused"])
+    return results
 
 
 def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -> None:
@@ -222,6 +227,16 @@ def _follow(link: Link, entry: _Push) -> None:
     advance(link, entry.slug, entry.candidate)
 
 
+def look(link: Link, slugs: Iterable[str] | None = None) -> FetchReport:
+    """Fetch, as `fetch` does, and keep in mind where the remote is and what is gone from it."""
+    slugs = None if slugs is None else tuple(slugs)
+    report = follow_address(link)
+    if report is None:
+        report = fetch(link, slugs)
+        remember_gone(link, [branch.slug for branch in report.branches if branch.change == "deleted"], looked=slugs)
+    return report
+
+
 def pull(link: Link, slugs: Iterable[str] | None = None) -> tuple[tuple[Fetched, ...], dict[str, tuple[str, ...]]]:
     """Fetch, and let the local branches contain what came: forward, or by joining.
 
@@ -229,7 +244,7 @@ def pull(link: Link, slugs: Iterable[str] | None = None) -> tuple[tuple[Fetched,
     are left to their tracking copies, which readers see as well. Raises Corrupt and Unsupported for an epoch that
     cannot be followed, when all other experiments have been seen to.
     """
-    report = fetch(link, slugs)
+    report = look(link, slugs)
     local = link.list_local()
     merged = {}
     failures = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..epoch import has_epoch
 from ..errors import GittrackError
@@ -14,6 +14,7 @@ from .departed import read_dropped
 from .graph import Apart
 from .joining import list_records
 from .link import Link
+from .whereabouts import has_moved, list_gone
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Standing:
 
     `remote` tells whether the remote had the experiment when it was last looked at, `local` whether there is a branch
     here; without one, the runs of the remote are shown from its copy, and nothing has to be pulled. `unshared` are the
-    commits of the runs that the remote lacks.
+    commits of the runs that the remote lacks. `gone` tells that it had the experiment, and has no more.
     """
 
     slug: str
@@ -31,12 +32,16 @@ class Standing:
     ahead: frozenset[str] = frozenset()
     behind: frozenset[str] = frozenset()
     unshared: tuple[str, ...] = ()
+    gone: bool = False
 
 
 def compare_experiments(link: Link) -> list[Standing]:
     """Return how each experiment stands, sorted by slug."""
     local, tracked = link.list_local(), link.list_tracked()
-    return [_compare(link, slug, local.get(slug), tracked.get(slug)) for slug in sorted({*local, *tracked})]
+    gone = set(local) if has_moved(link) else list_gone(link)
+    there = {slug: tip for slug, tip in tracked.items() if slug not in gone}
+    found = [_compare(link, slug, local.get(slug), there.get(slug)) for slug in sorted({*local, *tracked})]
+    return [replace(entry, gone=entry.slug in gone and entry.slug in tracked) for entry in found]
 
 
 def list_unshared(link: Link) -> list[Standing]:

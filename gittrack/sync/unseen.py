@@ -1,7 +1,7 @@
 """Which code a push sends that the remote does not have: commits, and the files of source trees.
 
-What the remote has is what its tracking refs reach, the code's as well as the experiments'. Asks nobody over the
-network; knows nothing of what the files hold.
+What the remote has is what its tracking refs reach, the code's as well as the experiments'. Only a remote whose address
+has changed is asked whether they are still true. Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .. import layout
+from ..transport import list_remote_ids
 from .link import Link
+from .whereabouts import has_ever_moved
 
 # How many trees are held against what is sent: each spares files the second look, and none is needed for the answer.
 _MOST_BASES = 1000
@@ -35,11 +37,17 @@ class Unseen:
 
     @cached_property
     def _refs(self) -> dict[str, str]:
-        """The remote's tracking refs and their ids."""
+        """The remote's tracking refs and their ids; where pushes go elsewhere, they say nothing of that place."""
+        if self._link.remote.push_url != self._link.remote.url:
+            return {}
         place = f"refs/remotes/{self._link.remote.name}/"
         listing = self._link.git.run("for-each-ref", "--format=%(objectname) %(refname)", "--", place)
         pairs = (line.split(" ", 1) for line in listing.decode("utf-8", "surrogateescape").splitlines())
-        return {ref: id for id, ref in pairs}
+        refs = {ref: id for id, ref in pairs}
+        if refs and has_ever_moved(self._link):
+            there = list_remote_ids(self._link.wire)
+            refs = {ref: id for ref, id in refs.items() if id in there}
+        return refs
 
     @cached_property
     def _code_tips(self) -> list[str]:
