@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from ..content import ContentStore
 from ..errors import Corrupt, StoreFailed
 from ..model import Pointer
 from ..store.disk import make_directories
-from .digest import Digest
 from .piece import write_piece
 from .remote import ContentFailed
 
@@ -40,7 +40,7 @@ class Incoming:
         self.pointer = pointer
         self._file = file
         self._start = 0
-        self._digest = Digest()
+        self._digest = hashlib.sha256(usedforsecurity=False)
         while chunk := _call(os.read, file, _CHUNK):
             self._start += len(chunk)
             self._digest.update(chunk)
@@ -57,8 +57,7 @@ class Incoming:
         _call(os.ftruncate, self._file, 0)
         _call(os.lseek, self._file, 0, os.SEEK_SET)
         self._start = 0
-        self._digest.close()
-        self._digest = Digest()
+        self._digest = hashlib.sha256(usedforsecurity=False)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raises ContentFailed beyond the size, and StoreFailed where the disk does not."""
@@ -68,10 +67,6 @@ class Incoming:
         self._digest.update(data)
         _call(write_piece, self._file, data, self._start)
         self._start += len(data)
-
-    def close(self) -> None:
-        """Let go of what it computes with, but not of the file."""
-        self._digest.close()
 
     def finish(self) -> None:
         """Return when the bytes are on disk, and are the content; raises ContentFailed, Corrupt and StoreFailed."""
@@ -122,7 +117,6 @@ def receive(
             path.unlink(missing_ok=True)
             raise
         finally:
-            incoming.close()
             if not incoming.start:
                 path.unlink(missing_ok=True)
 
