@@ -228,6 +228,8 @@ def test_an_experiment_deleted_on_the_remote_is_pushed_when_it_is_named(shared: 
     [
         (("push", "nope"), 3, "error: 'nope' is neither a remote (there is: origin) nor an experiment\n"),
         (("fetch", "https://a/b.git"), 2, "error: 'https://a/b.git' is not the name of a remote (there is: origin)\n"),
+        (("fetch", "origin", "churm"), 3, "error: there is no experiment 'churm' here or on origin\n"),
+        (("pull", "origin", "churm"), 3, "error: there is no experiment 'churm' here or on origin\n"),
         (("push", "origin", "nope"), 4, "error: experiment 'nope' has nothing that was recorded here\n"),
         (("push", "--yes", "--allow-secret"), 2, "error: option '--allow-secret' requires an argument\n"),
     ],
@@ -236,6 +238,43 @@ def test_names_that_are_none(shared: Path, words: tuple[str, ...], code: int, sa
     record()
     answer = call(*words)
     assert (answer.code, answer.err.splitlines(keepends=True)[0]) == (code, said)
+
+
+def test_an_experiment_that_is_nowhere_is_answered_with_the_closest(shared: Path) -> None:
+    record()
+    for word in ("fetch", "pull"):
+        assert call(word, "origin", "churm").err.endswith(f"hint: gittrack {word} origin churn\n")
+
+
+def test_a_closed_standard_output_is_no_failure_of_ours(shared: Path) -> None:
+    record()
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *COMMAND, "status"], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_clone_to_where_nothing_can_be_made(shared: Path, hub: Path) -> None:
+    record()
+    call("push", "--yes")
+    answer = call("clone", str(hub), "/proc/nowhere/runs.git")
+    assert answer.code == 7
+    assert answer.err.startswith("error: /proc/nowhere/runs.git cannot be made (")
+    assert answer.err.splitlines()[1] == f"hint: gittrack clone {hub} OTHER"
+
+
+def test_a_refusal_is_said_once(shared: Path, hub: Path) -> None:
+    record()
+    hook = hub / "hooks/update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    answer = call("push", "origin", "churn", "--yes")
+    assert (answer.code, answer.err.splitlines()) == (
+        8,
+        [
+            "error: origin refuses this: hook declined to update refs/heads/gittrack/churn",
+            "hint: gittrack push origin churn  # once its owner allows it; nothing is lost here",
+        ],
+    )
 
 
 def test_without_a_remote(repo: Path) -> None:
@@ -433,10 +472,13 @@ def test_a_run_ends_well_whatever_the_push_in_the_background_does(shared: Path, 
     began = time.monotonic()
     record()
     assert time.monotonic() - began < 5
-    wait_until(lambda: errand.find_report() is not None and not errand.is_held())
+    wait_until(lambda: errand.find_report() is not None)
     report = errand.find_report()
     assert report is not None
     assert (report.pushed, report.hint) == (False, "git remote set-url origin URL")
+    make_hub(hub.parent / "nowhere.git")  # as what is mounted in the end
+    wait_until(lambda: not errand.list_wanted() and not errand.is_held())
+    assert tip_of(hub.parent / "nowhere.git") == git(shared, "rev-parse", "gittrack/churn")
     (shared / ".git/gittrack/push").rename(shared / ".git/gittrack/pushes")
     (shared / ".git/gittrack/push").write_text("in the way")
     record()

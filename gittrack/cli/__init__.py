@@ -32,6 +32,7 @@ def _run(words: list[str]) -> int:
     from .root import make_root
     from .session import Session
 
+    _open_closed_streams()
     session = Session()
     _accept_any_text()
     try:
@@ -48,6 +49,13 @@ def _run(words: list[str]) -> int:
             traceback.print_exc()
         report(error, session.terminal, arguments=words)
         return find_exit_code(error)
+
+
+def _open_closed_streams() -> None:
+    """Let a standard stream that the caller has closed lead nowhere, so that no file we open takes its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it is there to stay
 
 
 def _accept_any_text() -> None:

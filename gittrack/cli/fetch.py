@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import NotFound
 from .amounts import count
 from .command import Command, json_option, pass_session
+from .failure import find_close
 from .session import Session
 from .text import clean
 from .transfer import NAMES, open_link
 
 if TYPE_CHECKING:
     from ..sync.fetching import Fetched
+    from ..sync.link import Link
     from .terminal import Terminal
 
 
@@ -54,6 +57,18 @@ def tell_fetched(
         terminal.note(f"nothing new on {remote}")
 
 
+def _check_found(link: Link, experiments: Sequence[str], branches: Sequence[Fetched]) -> None:
+    """Raise NotFound for an experiment that was named and is neither here nor there."""
+    here, found = link.list_local(), {branch.slug for branch in branches}
+    for slug in experiments:
+        if slug not in here and slug not in found:
+            close = find_close(slug, sorted({*here, *link.list_tracked()}))
+            raise NotFound(
+                f"there is no experiment {slug!r} here or on {link.remote.name}",
+                hint=f"gittrack {link.purpose} {link.remote.name} {close[0]}" if close else "gittrack status",
+            )
+
+
 def fetched_record(branch: Fetched) -> dict[str, object]:
     """Return what was found of one experiment as JSON-ready values."""
     refused = [{"commit": entry.commit, "name": entry.name, "reason": entry.reason} for entry in branch.refused]
@@ -80,6 +95,7 @@ def fetch(session: Session, names: tuple[str, ...], as_json: bool) -> None:
 
     with open_link(session, names, purpose="fetch") as (_, link, experiments):
         report = look(link, experiments or None)
+        _check_found(link, experiments, report.branches)
     if as_json:
         session.write_json("fetched", [fetched_record(branch) for branch in report.branches], remote=link.remote.name)
         return
@@ -103,6 +119,7 @@ def pull(session: Session, names: tuple[str, ...], as_json: bool) -> None:
 
     with open_link(session, names, purpose="pull") as (_, link, experiments):
         branches, merged = pull_experiments(link, experiments or None)
+        _check_found(link, experiments, branches)
     if as_json:
         records = [{**fetched_record(branch), "merged": list(merged.get(branch.slug, ()))} for branch in branches]
         session.write_json("pulled", records, remote=link.remote.name)

@@ -156,13 +156,25 @@ def _set_auto(session: Session, auto: bool) -> None:
 
 def _run_detached(session: Session, names: Sequence[str]) -> None:
     from ..sync.errand import Errand, run_errands
-    from ..sync.pushing import push as push_experiments
 
     with open_link(session, names[:1], purpose="push", silent=True) as (_, link, _experiments):
         consent = Consent(session, link, silent=True)
         run_errands(
             Errand(link.repository.common_directory),
-            lambda slugs: push_experiments(link, slugs, approve=consent),
+            lambda slugs: _push_patiently(link, slugs, consent),
             now=lambda: time_ns() // 1000,
             patience=_RETRY_SECONDS,
         )
+
+
+def _push_patiently(link: Link, slugs: Sequence[str], consent: Consent) -> Sequence[Pushed]:
+    """Push; a directory that is not there is taken for one that is not there yet, such as one that is to be mounted."""
+    from ..sync.pushing import push as push_experiments
+    from ..transport import TransportFailed
+
+    try:
+        return push_experiments(link, slugs, approve=consent)
+    except TransportFailed as error:
+        if error.reason == "missing" and link.remote.push_url.startswith(("/", ".", "~", "file://")):
+            raise TransportFailed(error.message, reason="unreachable", hint=error.hint) from error
+        raise

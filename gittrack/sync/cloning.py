@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import layout
-from ..errors import InvalidInput, NotFound
+from ..errors import InvalidInput, NotFound, StoreFailed
 from ..git import Git
 from ..gitconfig import ask_git
 from ..history import History
@@ -48,6 +48,13 @@ def clone_store(
         raise NotFound(f"there is nothing at {url}", hint="gittrack push  # where the runs were recorded")
     existed = directory.exists()
     try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}"
+        raise StoreFailed(
+            f"{directory.absolute()} cannot be made ({reason})", hint=f"gittrack clone {url} OTHER"
+        ) from error
+    try:
         _init(directory, url, namespace, sha256=len(next(iter(ids))) == 64, everything=everything)
         repository = get_repository(directory)
         with open_store(repository) as store:
@@ -75,7 +82,6 @@ def _find_parent(directory: Path) -> Path:
 
 
 def _init(directory: Path, url: str, namespace: str, *, sha256: bool, everything: bool) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
     git = Git(directory)
     git.run("init", "-q", "--bare", f"--object-format={'sha256' if sha256 else 'sha1'}")
     tracking = layout.tracking_ref("origin", "", namespace)

@@ -140,7 +140,9 @@ def _pick_words(said: str) -> str:
     lines = [line for line in lines if not re.match(_DULL, line)]
     if len(lines) > 1:
         lines = [line for line in lines if line != "Could not read from remote repository."]
-    return "; ".join(dict.fromkeys(line for line in lines if line))[:600]
+    lines = [line for line in dict.fromkeys(lines) if line]
+    # What git sums up has often been said at length just before.
+    return "; ".join(line for line in lines if not any(line != other and line in other for other in lines))[:600]
 
 
 def _hint(reason: Reason, remote: str, again: str, *, writing: bool) -> str:
