@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import InvalidInput
 from .repository import Repository, find_repository, get_current_directory, get_repository
 from .settings import Settings, load_settings
 from .store import Ident, read_identity
@@ -77,9 +78,18 @@ def find_place(store: str | Path | None = None) -> Place:
     return choose_place(directory, code, store=store)
 
 
-def choose_place(directory: Path, code: Repository | None, *, store: str | Path | None) -> Place:
-    """Return where a run of the code in directory is recorded; raises NotFound where that is no repository."""
-    settings = load_settings(code, environ=os.environ, directory=directory)
+def choose_place(
+    directory: Path,
+    code: Repository | None,
+    *,
+    store: str | Path | None,
+    forgive: Callable[[InvalidInput], None] | None = None,
+) -> Place:
+    """Return where a run of the code in directory is recorded; raises NotFound where that is no repository.
+
+    `forgive` is told of bad settings that recording can do without, which are an error otherwise.
+    """
+    settings = load_settings(code, environ=os.environ, directory=directory, forgive=forgive)
     chosen = settings.store if store is None else directory / Path(store).expanduser()
     if chosen is None and code is not None:
         return Place(directory, code, code, settings)

@@ -27,7 +27,7 @@ from types import FrameType
 from . import layout
 from .draft import Event, describe_base, environment_event, start_event
 from .environment import capture_environment
-from .errors import Conflict, NotFound, StoreFailed, Unsupported
+from .errors import Conflict, InvalidInput, NotFound, StoreFailed, Unsupported
 from .git import find_git
 from .journal import JournalWriter, has_dead_journals, is_live
 from .labels import check_note, make_tags
@@ -50,6 +50,10 @@ _chance = random.SystemRandom()
 _OPEN_ATTEMPTS = 60
 _hooked = False
 _hook_lock = threading.Lock()
+
+
+def _forgive(error: InvalidInput) -> None:
+    warnings.warn(f"{error.message}. Training goes on without this setting.", TrackingWarning, stacklevel=5)
 
 
 def start_run(
@@ -92,7 +96,9 @@ def start_run(
     with Capture(code, directory) as capture:
         if wanted is None and RUN_ID_VARIABLE not in os.environ:
             capture.begin()  # git looks through the working tree while all else is found out
-        start = _Start(choose_place(directory, code, store=store), Scrubber(os.environ), capture, command)
+        start = _Start(
+            choose_place(directory, code, store=store, forgive=_forgive), Scrubber(os.environ), capture, command
+        )
         outer = start.place.settings.run_id
         if wanted is None and outer and current is None:
             if outer not in _joined:

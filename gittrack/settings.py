@@ -69,20 +69,32 @@ class _Place:
     mend: Callable[[str, str], str]
 
 
-def load_settings(repository: Repository | None, *, environ: Mapping[str, str], directory: Path) -> Settings:
+def load_settings(
+    repository: Repository | None,
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    forgive: Callable[[InvalidInput], None] | None = None,
+) -> Settings:
     """Return the settings that apply in directory, which stands in repository (None outside any).
 
     Relative paths count from directory where an environment variable holds them, from the root of the working tree in
     git's configuration, and from the file's own directory in pyproject.toml. Starts git once where it is installed.
     Raises InvalidInput for a bad value, saying where it stands, and GitFailed or Corrupt where git's configuration
-    cannot be read.
+    cannot be read. `forgive` is told of a bad value of a setting that only sharing needs, which is then as if not set.
     """
     chosen: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for place in _find_places(repository, environ=environ, directory=directory):
         for name, raw in place.values.items():
             if name not in chosen:
-                chosen[name] = _read(place, name, raw)
+                try:
+                    chosen[name] = _read(place, name, raw)
+                except InvalidInput as error:
+                    if forgive is None or name not in _FOR_SHARING:
+                        raise
+                    forgive(error)
+                    continue
                 origin[name] = place.name(name)
     return Settings(**chosen, origin=origin)
 
@@ -263,5 +275,6 @@ _SETTINGS: Mapping[str, tuple[Callable[[_Place, object], object], str]] = {
     "source_count_limit": (_parse_count, "2000"),
 }
 _VARIABLE_ONLY = ("run_id",)
+_FOR_SHARING = ("remote", "auto_push")
 # Who pushes a pyproject.toml must not decide where the content of others goes.
 _NOT_IN_PROJECTS = (*_VARIABLE_ONLY, "content_remote")

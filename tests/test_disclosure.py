@@ -239,3 +239,37 @@ def test_the_advice_after_a_redaction_names_remote_and_experiment(shared: Path) 
     git(shared, "remote", "add", "team", "elsewhere.git")
     run_id = record(lr="0.1")
     assert "hint: gittrack push origin churn\n" in call("redact", run_id[:8], "--param", "lr", "--yes").err
+
+
+def test_a_rehearsal_sends_nothing(shared: Path, hub: Path) -> None:
+    record("clean")
+    plant("leaky", who=TOKEN)
+    answer = call("push", "--dry-run")
+    assert answer.code == 0
+    assert f"note: origin ({hub}) will get 1 run of experiment clean: params" in answer.err
+    assert answer.err.endswith("note: clean: 1 run would be pushed to origin\nnote: leaky: 1 run would be kept back\n")
+    told = json.loads(call("push", "--dry-run", "--json").out)["would_push"]
+    assert [(entry["experiment"], entry["runs"], entry["first"], len(entry["findings"])) for entry in told] == [
+        ("clean", 1, True, 0),
+        ("leaky", 1, True, 1),
+    ]
+    assert git(hub, "for-each-ref") == ""
+    assert git(shared, "config", "--default", "none", "gittrack.sharedWith") == "none"
+
+
+def test_a_further_experiment_is_announced(shared: Path) -> None:
+    record()
+    call("push", "--yes")
+    record("private")
+    record("private")
+    assert call("push").err.splitlines()[0] == "note: also shares private: 2 runs"
+
+
+def test_force_and_all(shared: Path) -> None:
+    record()
+    answer = call("push", "--force", "origin")
+    assert answer.code == 2
+    assert "nothing on the remote is ever overwritten" in answer.err
+    assert answer.err.endswith("hint: gittrack push origin\n")
+    assert call("push", "--all", "--yes").code == 0
+    assert call("push", "--all", "churn").code == 2

@@ -84,21 +84,41 @@ def finding_record(finding: Finding) -> dict[str, object]:
     return {"id": finding.id, "run": finding.run_id or None, "field": finding.field}
 
 
+def count_runs(plan: Plan) -> int:
+    """Return how many runs a plan says something new of."""
+    from ..sync.joining import list_records
+
+    return len({record.subject for record in list_records(plan.commits)} - {""})
+
+
+class Rehearsed(Exception):
+    """A push was only to be rehearsed, and has been: nothing was sent."""
+
+
 class Consent:
     """Approves what is about to be pushed, or does not.
 
     `agreed` is a person's consent that was given beforehand, `allowed` the findings that are said to be no secrets;
-    with `silent` nobody is asked, and nothing is said but in errors.
+    with `silent` nobody is asked, and nothing is said but in errors. With `rehearse` it says what would go, asks
+    nobody, remembers nothing, and raises Rehearsed.
     """
 
     def __init__(
-        self, session: Session, link: Link, *, agreed: bool = False, allowed: Sequence[str] = (), silent: bool = False
+        self,
+        session: Session,
+        link: Link,
+        *,
+        agreed: bool = False,
+        allowed: Sequence[str] = (),
+        silent: bool = False,
+        rehearse: bool = False,
     ) -> None:
         self._session = session
         self._link = link
         self._agreed = agreed
         self._allowed = frozenset(allowed)
         self._silent = silent
+        self._rehearsal: tuple[Plan, ...] | None = () if rehearse else None
         self.findings: tuple[Finding, ...] = ()
 
     def __call__(self, plans: Sequence[Plan]) -> Mapping[str, GittrackError]:
@@ -111,10 +131,34 @@ class Consent:
         self._keep_allowed(found)
         refused = self._refuse_secrets()
         fit = [plan for plan in plans if plan.slug not in refused]
-        if fit and not agreement.is_agreed(link.repository, link.remote):
+        agreed = agreement.is_agreed(link.repository, link.remote)
+        if self._rehearsal is not None:
+            self._rehearse(plans, describe(link, fit) if refused else found)
+        elif fit and not agreed:
             self._ask(describe(link, fit) if refused else found)
             agreement.agree(link.repository, link.remote)
+        elif not self._silent:
+            self._tell_first(fit)
         return refused
+
+    def _tell_first(self, plans: Sequence[Plan]) -> None:
+        """Say which experiments go along for the first time: what was agreed to once may have been about others."""
+        first = [f"{plan.slug}: {count(count_runs(plan), 'run')}" for plan in plans if plan.first]
+        if first and not self._link.names:
+            self._session.terminal.note(f"also shares {'; '.join(first)}")
+
+    def _rehearse(self, plans: Sequence[Plan], found: Disclosure) -> None:
+        self._rehearsal = tuple(plans)
+        if not self._silent and found.experiments:
+            remote = self._link.remote
+            for line in describe_disclosure(found, remote=remote.name, address=show_address(remote.push_url)):
+                self._session.terminal.note(line)
+        raise Rehearsed
+
+    @property
+    def rehearsed(self) -> tuple[Plan, ...]:
+        """What would have been sent, of a rehearsal."""
+        return self._rehearsal or ()
 
     def check_allowed(self) -> None:
         """Raise InvalidInput for what was said to be no secret and is nothing that was found, now or before."""
@@ -134,7 +178,8 @@ class Consent:
 
         known = agreement.list_allowed(self._link.repository)
         self._check_allowed(known | {finding.id for finding in found.findings})
-        agreement.allow(self._link.repository, self._allowed)
+        if self._rehearsal is None:
+            agreement.allow(self._link.repository, self._allowed)
         allowed = known | self._allowed
         self.findings = tuple(finding for finding in found.findings if finding.id not in allowed)
 
@@ -167,6 +212,16 @@ class Consent:
             + (f"; {way_out} takes it out" if way_out else ""),
             hint=f"{self._link.again} --allow-secret {first.id}  # if it is none",
         )
+
+    def tell_auto(self) -> None:
+        """Say, where nobody has agreed yet, that runs are not pushed by themselves before somebody has."""
+        from ..sync.agreement import is_agreed
+
+        if not is_agreed(self._link.repository, self._link.remote):
+            self._session.terminal.note(
+                f"runs go only after sharing through {self._link.remote.name} was agreed to once",
+                hint=f"gittrack push {self._link.remote.name}",
+            )
 
     def _ask(self, found: Disclosure) -> None:
         if self._agreed:

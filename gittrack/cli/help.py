@@ -115,8 +115,11 @@ number changes when a shape does; fields may be added at any time.
                     "content": {{"artifacts", "bytes"}}, "background"}}; "ahead"
                     and "behind" are lists of run ids
   push              "pushed": [{{"experiment", "result", "runs", "merged",
-                    "rounds", "reason"}}…], "remote": NAME; "result" is one of
-                    pushed, current, deleted, refused
+                    "rounds", "reason", "findings"}}…], "remote": NAME; "result"
+                    is one of pushed, current, deleted, refused; "findings" are
+                    {{"id", "run", "field"}} of what looks like a secret. With
+                    --dry-run "would_push": [{{"experiment", "runs", "first",
+                    "findings"}}…]
   fetch, pull       "fetched" or "pulled": [{{"experiment", "change", "tip",
                     "runs", "refused"}}…], "remote": NAME; "change" is one of
                     same, new, forward, epoch, rewritten, deleted

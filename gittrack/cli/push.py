@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Conflict, GittrackError
+from ..errors import Conflict, GittrackError, InvalidInput
 from .amounts import count
 from .command import Command, json_option, pass_session
-from .consent import Consent, finding_record
+from .consent import Consent, Rehearsed, count_runs, finding_record
 from .session import Session
 from .transfer import NAMES, open_link
 
@@ -57,6 +57,9 @@ def pushed_record(result: Pushed, findings: Sequence[Finding] = ()) -> dict[str,
 @click.option(
     "--auto/--no-auto", "auto", default=None, help="From now on, push each run in the background when it ends; or not."
 )
+@click.option("--dry-run", "rehearse", is_flag=True, help="Say what would be pushed, and push nothing.")
+@click.option("--force", "force", is_flag=True, hidden=True)
+@click.option("--all", "everything", is_flag=True, hidden=True, help="All experiments, as without EXPERIMENT.")
 @click.option("--detached", is_flag=True, hidden=True, help="Push what runs that have ended are owed.")
 @json_option()
 @pass_session
@@ -66,6 +69,9 @@ def push(
     agreed: bool,
     allowed: tuple[str, ...],
     auto: bool | None,
+    rehearse: bool,
+    force: bool,
+    everything: bool,
     detached: bool,
     as_json: bool,
 ) -> None:
@@ -77,21 +83,55 @@ def push(
     if detached:
         _run_detached(session, names)
         return
-    if auto is not None:
+    if force:
+        raise InvalidInput(
+            "there is no --force: nothing on the remote is ever overwritten, what others pushed is joined with yours",
+            hint=" ".join(("gittrack push", *names)),
+        )
+    if auto is not None and not rehearse:
         _set_auto(session, auto)
     with open_link(session, names, purpose="push") as (_, link, experiments):
-        consent = Consent(session, link, agreed=agreed, allowed=allowed, silent=as_json)
-        results = _push(link, experiments, consent)
-    if as_json:
+        consent = Consent(session, link, agreed=agreed, allowed=allowed, silent=as_json, rehearse=rehearse)
+        if everything and experiments:
+            raise InvalidInput("--all and experiments that are named contradict each other", hint=link.again)
+        try:
+            results = _push(link, experiments, consent)
+        except Rehearsed:
+            _tell_rehearsed(session, consent, link.remote.name, as_json=as_json)
+            return
+    if rehearse and as_json:
+        _tell_rehearsed(session, consent, link.remote.name, as_json=True)
+    elif as_json:
         records = [pushed_record(result, consent.findings) for result in results]
         session.write_json("pushed", records, remote=link.remote.name)
     else:
         _tell(session, results, link.remote.name)
+    if auto:
+        consent.tell_auto()
     problems = _list_problems(results, consent, link.remote.name)
     for problem in problems[1:]:
         session.terminal.warn(problem.message, hint=problem.hint)
     if problems:
         raise problems[0]
+
+
+def _tell_rehearsed(session: Session, consent: Consent, remote: str, *, as_json: bool) -> None:
+    kept = {finding.experiment for finding in consent.findings}
+    if not as_json:
+        for plan in consent.rehearsed:
+            would = "would be kept back" if plan.slug in kept else f"would be pushed to {remote}"
+            session.terminal.note(f"{plan.slug}: {count(count_runs(plan), 'run')} {would}")
+        return
+    records = [
+        {
+            "experiment": plan.slug,
+            "runs": count_runs(plan),
+            "first": plan.first,
+            "findings": [finding_record(finding) for finding in consent.findings if finding.experiment == plan.slug],
+        }
+        for plan in consent.rehearsed
+    ]
+    session.write_json("would_push", records, remote=remote)
 
 
 def _push(link: Link, experiments: Sequence[str], consent: Consent) -> Sequence[Pushed]:
