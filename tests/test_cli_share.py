@@ -343,6 +343,12 @@ def test_remote_says_which_is_used_and_why(shared: Path, hub: Path) -> None:
     assert team["url"] == f"https://example.com/{hub.name}"
 
 
+def test_remote_says_where_pushes_go_if_elsewhere(shared: Path, hub: Path) -> None:
+    git(shared, "remote", "set-url", "--push", "origin", "https://ada:secret@example.com/other.git")
+    line = read("remote").lines[1]
+    assert line == f"origin  {hub} (pushes go to https://example.com/other.git)  used: it is called origin"
+
+
 def test_clone_makes_a_store_of_the_experiments_alone(shared: Path, hub: Path, tmp_path: Path) -> None:
     git(shared, "push", "-q", "origin", "main")
     name = record(lr=0.1)

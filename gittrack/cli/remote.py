@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from .terminal import Screen
 
 
+def describe_addresses(remote: Remote) -> str:
+    """Return where a remote is, and where pushes go if that is elsewhere."""
+    fetched, pushed = show_address(remote.url), show_address(remote.push_url)
+    return fetched if fetched == pushed else f"{fetched} (pushes go to {pushed})"
+
+
 def render_remotes(remotes: Sequence[Remote], used: Remote | None, screen: Screen) -> list[str]:
     """Return the remotes as a table that says which one is used."""
     why = [f"used: {used.why}" if used is not None and remote.name == used.name else "" for remote in remotes]
     columns = [
         Column("REMOTE", tuple(Cell(clean(remote.name), "key") for remote in remotes), least=8),
-        Column("ADDRESS", tuple(Cell(show_address(remote.push_url)) for remote in remotes), rank=1, least=16),
+        Column("ADDRESS", tuple(Cell(describe_addresses(remote)) for remote in remotes), rank=1, least=16),
         Column("", tuple(Cell(clean(text), "dim") for text in why), rank=2, least=8),
     ]
     return lay_out(columns, screen).lines
