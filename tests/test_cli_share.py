@@ -177,9 +177,9 @@ def test_fetch_and_pull_tell_what_came(shared: Path, colleague: Callable[..., st
     colleague("push", "--yes")
     call("tag", name, "seen=yes")
     assert call("fetch").err == "note: churn: 1 run new or changed\n"
-    assert (
-        call("pull").err
-        == f"note: churn: {name} was edited here and there; both edits are kept\nnote: nothing new on origin\n"
+    assert call("pull").err == (
+        "note: churn: joined what was fetched before with yours\n"
+        f"note: churn: {name} was edited here and there; both edits are kept\n"
     )
     pulled = call("pull", "--json")
     assert json.loads(pulled.out)["pulled"][0]["merged"] == []
@@ -550,3 +550,21 @@ def test_ctrl_c_leaves_all_as_it_was(shared: Path, hub: Path) -> None:
     assert tip_of(hub) in (before, git(shared, "rev-parse", "gittrack/churn"))
     assert call("push").code == 0
     assert tip_of(hub) == git(shared, "rev-parse", "gittrack/churn")
+
+
+def test_pull_says_that_it_joined_what_was_fetched_before(shared: Path, hub: Path, tmp_path: Path) -> None:
+    record()
+    assert call("push", "--yes").code == 0
+    git(tmp_path, "clone", "-q", str(hub), "other")
+    other = str(tmp_path / "other")
+    assert call("pull", "--store", other).code == 0
+    assert call("tag", "latest", "kind=mine", "--store", other).code == 0
+    name = record()
+    assert call("push").code == 0
+    assert call("fetch", "--store", other).err == "note: churn: 1 run new or changed\n"
+    assert call("pull", "--store", other).err == "note: churn: joined what was fetched before with yours\n"
+    assert call("pull", "--store", other).err == "note: nothing new on origin\n"
+    assert call("rm", name).code == 0
+    assert call("gc", "--now", "--yes").code == 0
+    assert call("push").code == 0
+    assert call("pull", "--store", other).err == "note: churn: 1 run was deleted for good on origin\n"

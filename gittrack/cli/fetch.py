@@ -32,7 +32,8 @@ def describe_fetched(branch: Fetched, remote: str) -> str:
             "and the next push brings it back"
         )
     if branch.change == "epoch":
-        return f"{branch.slug}: runs were deleted for good on {remote}; your branch follows when you pull or push"
+        what = count(branch.deleted, "run") if branch.deleted else "something"
+        return f"{branch.slug}: {what} {'was' if branch.deleted < 2 else 'were'} deleted for good on {remote}"
     if branch.change == "deleted":
         return f"{branch.slug}: its branch was deleted on {remote}; its runs are kept here"
     return f"{branch.slug}: {runs} new or changed"
@@ -41,19 +42,25 @@ def describe_fetched(branch: Fetched, remote: str) -> str:
 def tell_fetched(
     terminal: Terminal, branches: Sequence[Fetched], *, remote: str, merged: Mapping[str, Sequence[str]] | None = None
 ) -> None:
-    """Say what came from a remote, and what of it is kept out."""
+    """Say what came from a remote, and what of it is kept out.
+
+    `merged` are the experiments that were joined with what is here, each with the runs that both sides had edited.
+    """
+    joined = merged or {}
     for branch in branches:
         if branch.change in ("rewritten", "deleted"):
             hint = f"gittrack push {remote} {branch.slug}" if branch.change == "deleted" else None
             terminal.warn(describe_fetched(branch, remote), hint=hint)
         elif branch.change != "same":
             terminal.note(describe_fetched(branch, remote))
+        elif branch.slug in joined:
+            terminal.note(f"{branch.slug}: joined what was fetched before with yours")
         for refused in branch.refused:
             name = f" {refused.name}" if refused.name else ""
             terminal.warn(f"{branch.slug}: record{name} (commit {refused.commit[:12]}) is kept out: {refused.reason}")
-        for name in (merged or {}).get(branch.slug, ()):
+        for name in joined.get(branch.slug, ()):
             terminal.note(f"{branch.slug}: {name} was edited here and there; both edits are kept")
-    if all(branch.change == "same" for branch in branches):
+    if not joined and all(branch.change == "same" for branch in branches):
         terminal.note(f"nothing new on {remote}")
 
 

@@ -240,9 +240,9 @@ def look(link: Link, slugs: Iterable[str] | None = None) -> FetchReport:
 def pull(link: Link, slugs: Iterable[str] | None = None) -> tuple[tuple[Fetched, ...], dict[str, tuple[str, ...]]]:
     """Fetch, and let the local branches contain what came: forward, or by joining.
 
-    Returns what was fetched, and by experiment the names of the runs that were merged. Branches that do not exist here
-    are left to their tracking copies, which readers see as well. Raises Corrupt and Unsupported for an epoch that
-    cannot be followed, when all other experiments have been seen to.
+    Returns what was fetched, and for each experiment whose local branch moved the names of the runs that were merged.
+    Branches that do not exist here are left to their tracking copies, which readers see as well. Raises Corrupt and
+    Unsupported for an epoch that cannot be followed, when all other experiments have been seen to.
     """
     report = look(link, slugs)
     local = link.list_local()
@@ -255,7 +255,7 @@ def pull(link: Link, slugs: Iterable[str] | None = None) -> tuple[tuple[Fetched,
             except (Corrupt, Unsupported) as error:  # an epoch that cannot be followed
                 failures.append(error)
                 continue
-            if names:
+            if link.find_local(branch.slug) != local[branch.slug]:
                 merged[branch.slug] = names
     if failures:
         raise failures[0]
