@@ -255,6 +255,9 @@ print("ready", flush=True)
 try:
     send_content(Slow(root), content, pointers, report=ignore)
 except KeyboardInterrupt:
+    # One that was being started when the interrupt came is known to nobody, and ends by itself.
+    for thread in set(threading.enumerate()) - {{threading.current_thread()}}:
+        thread.join(2)
     print("stopped", threading.active_count(), flush=True)
 """
 
