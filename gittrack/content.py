@@ -24,7 +24,7 @@ from typing import BinaryIO
 from .errors import Corrupt, InvalidInput, NotFound, StoreFailed
 from .model import Pointer
 from .repository import Repository, read_config
-from .store.disk import make_directories, sync_directory
+from .store.disk import make_directories, remove_stale, sync_directory
 
 _CHUNK = 1 << 20
 _TEMPORARY_PREFIX = "gittrack-"
@@ -215,7 +215,7 @@ class ContentStore:
         directory = self.directory / "tmp"
         try:
             make_directories(directory)
-            _remove_stale(directory)
+            remove_stale(directory, prefix=_TEMPORARY_PREFIX, age=_STALE_AGE)
         except OSError as error:
             raise StoreFailed(f"{directory} cannot be used: {error.strerror or error}") from error
         return directory / f"{_TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
@@ -321,14 +321,3 @@ def _write_hashed(path: Path, chunks: Iterable[bytes]) -> Pointer:
         file.flush()
         os.fsync(file.fileno())
     return Pointer(digest.hexdigest(), size)
-
-
-def _remove_stale(directory: Path) -> None:
-    """Remove temporary files of ours whose maker must have died: untouched for a day."""
-    oldest = time.time() - _STALE_AGE
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.startswith(_TEMPORARY_PREFIX):
-                with suppress(OSError):
-                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                        os.unlink(entry.path)

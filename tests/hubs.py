@@ -10,6 +10,7 @@ import getpass
 import os
 import shutil
 import socket
+import socketserver
 import subprocess
 import threading
 import time
@@ -140,17 +141,24 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve_http(root: Path, *, password: str | None = None) -> Iterator[_Server]:
-    """Serve all repositories below root over smart HTTP; `url(server)` is the URL of root."""
-    server = _Server(root, password)
+def run_server(server: socketserver.BaseServer) -> Iterator[None]:
+    """Let a server answer meanwhile, in a thread of its own."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield server
+        yield
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def serve_http(root: Path, *, password: str | None = None) -> Iterator[_Server]:
+    """Serve all repositories below root over smart HTTP; `url(server)` is the URL of root."""
+    server = _Server(root, password)
+    with run_server(server):
+        yield server
 
 
 def url(server: _Server) -> str:

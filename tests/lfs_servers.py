@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from hubs import PASSWORD, USER
+from hubs import PASSWORD, USER, run_server
 
 from gittrack.content_remote.lfs import LfsRemote, find_lfs_remote
 from gittrack.gitconfig import collect
@@ -198,14 +198,8 @@ def open_lfs(directory: Path, url: str, **settings: str) -> LfsRemote:
 def serve_scripted(context: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """Run a scripted server."""
     server = Scripted(context)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with run_server(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def make_certificate(directory: Path) -> tuple[ssl.SSLContext, Path]:

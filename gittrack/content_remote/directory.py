@@ -9,9 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -19,9 +18,8 @@ from urllib.parse import unquote
 
 from ..model import Pointer
 from ..repository import Repository, find_repository
-from ..store.disk import Sharing, make_directories, parse_sharing, sync_directory
+from ..store.disk import Sharing, make_directories, parse_sharing, remove_stale, sync_directory, write_piece
 from .outgoing import CHUNK, read_content
-from .piece import write_piece
 from .remote import Advance, ContentFailed, RemoteUnusable, Sink, make_place
 
 _PREFIX = "gittrack-"
@@ -125,13 +123,7 @@ class DirectoryRemote:
         """A directory of the same disk for what is not whole yet; its name is not one that content can have."""
         directory = self.directory / "tmp"
         make_directories(directory, sharing=self._sharing)
-        oldest = time.time() - _STALE_AGE
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.name.startswith(_PREFIX):
-                    with suppress(OSError):
-                        if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                            os.unlink(entry.path)
+        remove_stale(directory, prefix=_PREFIX, age=_STALE_AGE)
         return directory
 
     def _path(self, pointer: Pointer) -> Path:

@@ -19,8 +19,7 @@ from typing import TypeVar
 from ..content import ContentStore
 from ..errors import Corrupt, StoreFailed
 from ..model import Pointer
-from ..store.disk import make_directories
-from .piece import write_piece
+from ..store.disk import make_directories, remove_stale, write_piece
 from .remote import ContentFailed
 
 _CHUNK = 1 << 20
@@ -100,7 +99,7 @@ def receive(
     directory = content.directory / "incomplete"
     try:
         make_directories(directory)
-        _remove_stale(directory)
+        remove_stale(directory, prefix=_PREFIX, age=_STALE_AGE)
     except OSError as error:
         raise StoreFailed(f"{directory} cannot be used: {error.strerror or error}") from error
     with _claim(directory / f"{_PREFIX}{pointer.oid}.part", wait) as (path, file):
@@ -206,14 +205,3 @@ def _call(do: Callable[..., _T], *arguments: object) -> _T:
         return do(*arguments)
     except OSError as error:
         raise StoreFailed(f"content that is coming in cannot be kept: {error.strerror or error}") from error
-
-
-def _remove_stale(directory: Path) -> None:
-    """Remove what was begun and not touched for a week."""
-    oldest = time.time() - _STALE_AGE
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.startswith(_PREFIX):
-                with suppress(OSError):
-                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                        os.unlink(entry.path)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +90,30 @@ def make_directories(path: Path, *, sharing: Sharing = Sharing()) -> list[Path]:
     return changed
 
 
+def remove_stale(directory: Path, *, prefix: str, age: float) -> None:
+    """Remove files whose names begin so and that nobody has touched for so many seconds: their maker must have died."""
+    oldest = time.time() - age
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.path)
+
+
+def write_piece(file: int, data: bytes, at: int) -> None:
+    """Write all of data, which comes `at` so many bytes behind the start; raises OSError.
+
+    The disk begins with it at once, so that there is little to wait for at the end. Only this piece's pages are named
+    to the kernel: those of earlier ones are clean by now, and would be dropped although somebody may read them soon.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, at, len(data), os.POSIX_FADV_DONTNEED)
+
+
 class NewFile:
     """A file that gets its name once all of it is on disk: nobody, not even after a power cut, sees less under it.
 
@@ -97,15 +123,13 @@ class NewFile:
     def __init__(self, path: Path, *, temporary: Path, mode: int) -> None:
         self.path = path
         self._temporary = temporary
+        self._size = 0
         self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
     def write(self, data: bytes) -> None:
         """Write all of data, and let the disk begin with it: to wait for several such files is then one wait."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        write_piece(self._descriptor, data, self._size)
+        self._size += len(data)
 
     def finish(self, *, sharing: Sharing) -> None:
         """Wait for the disk and give the file its name, replacing an existing one.
