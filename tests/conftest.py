@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,45 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(directory, "commit", "-qm", "first")
     monkeypatch.chdir(directory)
     return directory
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """Return a new bare repository."""
+    from hubs import make_hub  # which needs this module
+
+    return make_hub(tmp_path / "srv" / "hub.git")
+
+
+@pytest.fixture
+def shared(repo: Path, hub: Path) -> Path:
+    """Return the repository this stands in; its remote is the hub, and nothing is pushed yet."""
+    git(repo, "remote", "add", "origin", str(hub))
+    return repo
+
+
+@pytest.fixture
+def fast_directory(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one: what is swept here is the order of the steps, not the disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def disk_steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path | None]]:
+    """Return a list that grows with each sync of a path (path, None), and each rename (source, target)."""
+    steps: list[tuple[Path, Path | None]] = []
+    sync, rename = os.fsync, os.replace
+
+    def traced_sync(descriptor: int) -> None:
+        steps.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")), None))
+        sync(descriptor)
+
+    def traced_rename(source: Path, target: Path) -> None:
+        steps.append((source, target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", traced_sync)
+    monkeypatch.setattr(os, "replace", traced_rename)
+    return steps

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import git
 from snapshots.invocation import call, read, spawn_in_terminal
+from sweeps import sweep_kills
 
 import gittrack
 from gittrack import layout
@@ -283,30 +279,9 @@ def test_redacting_twice_adds_up(runs: dict[str, str]) -> None:
     assert len(read("show", "second", "--revisions").lines) == 2
 
 
-@pytest.fixture
-def fast_directory(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: what is swept here is the order of the steps, not the disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as directory:
-        yield Path(directory)
-
-
 def sweep(repo: Path, directory: Path, scenario: str) -> list[dict]:
     """Return what a kill at each step of a scenario left."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    shutil.move(repo, directory / "template")
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("crash_deletion.py")), str(directory), scenario],
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        check=False,
-    )
-    if "strace could not attach" in done.stderr:
-        pytest.skip(f"this machine does not let strace attach: {done.stderr[-200:]}")
-    assert done.returncode == 0, done.stderr
-    points = [json.loads(line) for line in done.stdout.splitlines()]
+    points = sweep_kills(repo, directory, program="crash_deletion.py", scenario=scenario)
     assert len([point for point in points if point["killed"]]) >= max(40, 0.9 * len(points))
     for point in points:
         for found in (point["found"], point["then"]):

@@ -21,19 +21,6 @@ from gittrack.sync.errand import Errand
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """Return a new bare repository."""
-    return make_hub(tmp_path / "srv" / "hub.git")
-
-
-@pytest.fixture
-def shared(repo: Path, hub: Path) -> Path:
-    """Return the repository this stands in; its remote is the hub, and nothing is pushed yet."""
-    git(repo, "remote", "add", "origin", str(hub))
-    return repo
-
-
-@pytest.fixture
 def colleague(shared: Path, hub: Path, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a command line in a colleague's clone."""
     directory = tmp_path / "colleague"

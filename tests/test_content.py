@@ -259,25 +259,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert int(output) < 20_000  # KiB
 
 
-def test_bytes_are_synced_before_they_get_their_name(content: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[str] = []
-    sync, rename = os.fsync, os.replace
-
-    def traced_sync(descriptor: int) -> None:
-        events.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        sync(descriptor)
-
-    def traced_rename(source: Path, target: Path) -> None:
-        events.append(f"{source} -> {target}")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "fsync", traced_sync)
-    monkeypatch.setattr(os, "replace", traced_rename)
+def test_bytes_are_synced_before_they_get_their_name(
+    content: ContentStore, disk_steps: list[tuple[Path, Path | None]]
+) -> None:
     path = content.find(content.put_bytes(DATA))
     assert path is not None
-    source, _, target = events[1].partition(" -> ")
-    assert (events[0], target) == (source, str(path))
-    assert events[2:] == [str(parent) for parent in (path.parent, path.parent.parent, path.parents[2], path.parents[3])]
+    source, target = disk_steps[1]
+    assert (disk_steps[0], target) == ((source, None), path)
+    assert disk_steps[2:] == [(parent, None) for parent in path.parents[:4]]
 
 
 def test_the_place_is_git_lfs_own(repo: Path, tmp_path: Path) -> None:

@@ -241,26 +241,14 @@ def test_what_a_dead_process_left_is_removed_after_a_day(tmp_path: Path, content
 
 
 def test_bytes_are_synced_before_they_get_their_name(
-    tmp_path: Path, content: ContentStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, content: ContentStore, disk_steps: list[tuple[Path, Path | None]]
 ) -> None:
     (tmp_path / "hub").mkdir()
     remote = DirectoryRemote(tmp_path / "hub")
-    events: list[str] = []
-    sync, rename = os.fsync, os.replace
-
-    def traced_sync(descriptor: int) -> None:
-        events.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.partition("-")[0])
-        sync(descriptor)
-
-    def traced_rename(source: Path, target: Path) -> None:
-        events.append(f"-> {target.name}")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "fsync", traced_sync)
-    monkeypatch.setattr(os, "replace", traced_rename)
     send(remote, content)
     oid = POINTER.oid
-    assert events == ["gittrack", f"-> {oid}", oid[2:4], oid[:2], "hub"]
+    names = [path.name.partition("-")[0] if target is None else f"-> {target.name}" for path, target in disk_steps]
+    assert names == ["gittrack", f"-> {oid}", oid[2:4], oid[:2], "hub"]
 
 
 def test_a_disk_that_is_not_mounted_is_not_taken_for_an_empty_one(tmp_path: Path, content: ContentStore) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import git
+from sweeps import sweep_kills
 
 pytestmark = pytest.mark.slow
 
@@ -45,32 +41,11 @@ def check(point: dict) -> None:
         assert run["tags"] == {"k": "v"}
 
 
-@pytest.fixture
-def fast_directory(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: what is swept here is the order of the steps, not the disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as directory:
-        yield Path(directory)
-
-
 @pytest.mark.parametrize("scenario", ["end", "checkpoint", "recover"])
 def test_killed_at_every_step(repo: Path, fast_directory: Path, scenario: str) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
     (repo / "train.py").write_text("print('dirty')\n")
     (repo / "new.py").write_text("x = 1\n")
-    shutil.move(repo, fast_directory / "template")
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("crash.py")), str(fast_directory), scenario],
-        capture_output=True,
-        text=True,
-        cwd=fast_directory,
-        check=False,
-    )
-    if "strace could not attach" in done.stderr:
-        pytest.skip(f"this machine does not let strace attach: {done.stderr[-200:]}")
-    assert done.returncode == 0, done.stderr
-    points = [json.loads(line) for line in done.stdout.splitlines()]
+    points = sweep_kills(repo, fast_directory, program="crash.py", scenario=scenario)
     hit = [point for point in points if point["killed"]]
     assert len(hit) >= 0.9 * len(points), "most points must really have been hit"
     assert len(hit) >= (25 if scenario == "recover" else 60)

@@ -10,25 +10,11 @@ from pathlib import Path
 import pytest
 from clones import tip_of
 from conftest import git
-from hubs import make_hub
 from snapshots.invocation import call
 
 import gittrack
 
 TOKEN = "ghp_" + "a1b2" * 9
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """Return a new bare repository."""
-    return make_hub(tmp_path / "srv" / "hub.git")
-
-
-@pytest.fixture
-def shared(repo: Path, hub: Path) -> Path:
-    """Return the repository this stands in; its remote is the hub, and nothing is pushed yet."""
-    git(repo, "remote", "add", "origin", str(hub))
-    return repo
 
 
 def record(experiment: str = "churn", **params: object) -> str:

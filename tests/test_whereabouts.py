@@ -14,19 +14,12 @@ import gittrack
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """Return a new bare repository."""
-    return make_hub(tmp_path / "srv" / "hub.git")
-
-
-@pytest.fixture
-def shared(repo: Path, hub: Path) -> Path:
+def shared(shared: Path) -> Path:
     """Return the repository this stands in; its experiments are at the remote, the hub."""
-    git(repo, "remote", "add", "origin", str(hub))
     for slug in ("churn", "other"):
         gittrack.start_run(slug).end()
     assert call("push", "--yes").code == 0
-    return repo
+    return shared
 
 
 def test_an_empty_repository_at_another_address_is_a_new_remote(shared: Path, tmp_path: Path) -> None:

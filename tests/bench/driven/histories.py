@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def make_values(points: int, run: int = 0) -> list[float]:
     return [math.exp(-step / points * 3) + math.sin(step * 12.9898 + run) * 0.05 for step in range(points)]
 
 
-class History:
+class History(ABC):
     """What the benches ask of a tracker that holds series."""
 
     def __init__(self, tracker: Any, directory: Path) -> None:
@@ -36,9 +37,9 @@ class History:
         self._tracker.log_singles(KEY, make_values(points, run), 0)
         self._tracker.end()
 
+    @abstractmethod
     def read(self) -> int:
         """Read the series of the last run, steps and values; return how many points it has."""
-        raise NotImplementedError
 
 
 class GittrackHistory(History):

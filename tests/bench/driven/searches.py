@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,24 +18,24 @@ LIMIT = 100
 FILTER = "metrics.auc > 0.6 and params.model = 'cnn'"
 
 
-class Search:
+class Search(ABC):
     """What the benches ask of a tracker that holds runs."""
 
+    @abstractmethod
     def load(self, directory: Path, lines: Path) -> int:
         """Make the tracker hold the runs of a file, a JSON object a line; return how many there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def find(self) -> int:
         """Find the `LIMIT` best runs by a metric among those that fit a filter on it and on a param; count them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def list_recent(self) -> int:
         """List the `LIMIT` newest runs; return how many there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_frame(self) -> int:
         """Read all runs as a pandas frame; return how many rows it has."""
-        raise NotImplementedError
 
 
 class GittrackSearch(Search):
