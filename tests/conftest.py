@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from effort import NIGHTLY
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to Ctrl-C: what a shell starts in the background ignores it, and so would every program tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if NIGHTLY:
+        config.option.timeout = 0
 
 
 @pytest.fixture(autouse=True)
