@@ -301,6 +301,24 @@ def test_a_push_takes_in_what_others_pushed(ada: Clone, bob: Clone) -> None:
     assert ada.tip() == bob.tip()
 
 
+def test_a_push_to_an_address_with_other_runs_says_so(ada: Clone, bob: Clone, hub: Path, tmp_path: Path) -> None:
+    other = make_hub(tmp_path / "other.git")
+    git(bob.directory, "remote", "set-url", "origin", str(other))
+    bob.record(TWO)
+    bob.push()
+    before = tip_of(other)
+    ada.record(ONE)
+    git(ada.directory, "config", "remote.origin.pushurl", str(other))
+    pushed = ada.push()["churn"]
+    assert pushed.result == "refused"
+    assert pushed.failure is not None
+    assert "is another where pushes to origin go" in pushed.failure.message
+    assert pushed.failure.hint == "git remote get-url --push --all -- origin"
+    assert tip_of(other) == before
+    git(ada.directory, "config", "--unset", "remote.origin.pushurl")
+    assert ada.push()["churn"].result == "pushed"
+
+
 def test_only_the_named_experiments_are_fetched_and_pushed(ada: Clone, bob: Clone, hub: Path) -> None:
     for number, slug in enumerate(["churn", "churn2", "other"]):
         ada.record(number_id(number), experiment=slug)

@@ -214,8 +214,25 @@ def _send(link: Link, entries: Sequence[_Push]) -> None:
         if answer.outcome is Outcome.DONE:
             _follow(link, entry)
             entry.finish("pushed")
-        elif answer.outcome is Outcome.REFUSED or entry.false_alarms >= _MOST_FALSE_ALARMS:
+        elif answer.outcome is Outcome.REFUSED:
             entry.finish("refused", answer.failure)
+        elif entry.false_alarms >= _MOST_FALSE_ALARMS:
+            entry.finish("refused", answer.failure if _pushes_home(link) else _explain_apart(link, entry.slug))
+
+
+def _pushes_home(link: Link) -> bool:
+    return link.remote.push_url == link.remote.url
+
+
+def _explain_apart(link: Link, slug: str) -> TransportFailed:
+    """Return why a push can't be joined with what is at an address that nothing is fetched from."""
+    name = link.remote.name
+    return TransportFailed(
+        f"{slug} is another where pushes to {name} go than where {name} is fetched from; a push can only be joined "
+        "with what was fetched",
+        reason="refused",
+        hint=f"git remote get-url --push --all -- {name}",
+    )
 
 
 def _follow(link: Link, entry: _Push) -> None:
