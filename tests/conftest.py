@@ -14,7 +14,7 @@ from effort import NIGHTLY
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen to Ctrl-C: what a shell starts in the background ignores it, and so would every program tests interrupt."""
+    """Listen to Ctrl-C: what a shell starts in the background ignores it, and so would what tests interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if NIGHTLY:

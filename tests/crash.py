@@ -6,6 +6,7 @@ reads a run itself: forked children do, so that each starts from the same clean 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -28,6 +29,8 @@ import gittrack.tracker
 CALLS = "openat,write,fsync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,ftruncate,fallocate,link,linkat"
 _LINE = re.compile(r"(?:\d+ +)?(\w+)\((.*)")
 _WAIT = 30.0
+# Every action here takes a second; one that takes this long waits for something that never comes.
+_PATIENCE = 120.0
 
 
 def say(word: str) -> None:
@@ -132,6 +135,7 @@ def in_child(action: Callable[[], None], directory: Path, *, output: Path, trace
     child = os.fork()
     if child == 0:
         os.chdir(directory)
+        faulthandler.register(signal.SIGUSR1)
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
         if trace is not None:
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -142,7 +146,7 @@ def in_child(action: Callable[[], None], directory: Path, *, output: Path, trace
             os._exit(3)
         os._exit(0)
     if trace is None:
-        return os.waitpid(child, 0)[1]
+        return await_end(child)
     os.waitpid(child, os.WUNTRACED)
     tracer = subprocess.Popen(["strace", "-qq", "-p", str(child), *trace])
     deadline = time.monotonic() + _WAIT
@@ -153,9 +157,44 @@ def in_child(action: Callable[[], None], directory: Path, *, output: Path, trace
             raise SystemExit("strace could not attach")
         time.sleep(0.001)
     os.kill(child, signal.SIGCONT)
-    status = os.waitpid(child, 0)[1]
-    tracer.wait()
-    return status
+    try:
+        return await_end(child)
+    except Stalled:
+        tracer.kill()
+        raise
+    finally:
+        tracer.wait(_WAIT)
+
+
+class Stalled(Exception):
+    """A child that did not end; says what it was doing."""
+
+
+def await_end(child: int) -> int:
+    """Return a child's wait status; kills it and raises Stalled where it does not end."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.001)
+    listing = subprocess.run(["ps", "-e", "-o", "pid,ppid,stat,wchan:30,args"], capture_output=True, text=True)
+    os.kill(child, signal.SIGUSR1)  # which tells, on stderr, where each thread is
+    time.sleep(1.0)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise Stalled(f"child {child} did not end in {_PATIENCE:.0f} s\n{listing.stdout}")
+
+
+def kill_at(point: tuple[str, int], action: Callable[[], None], work: Path, *, output: Path) -> int:
+    """Run an action on a new copy of the template until it makes a call for the n-th time; return its wait status."""
+    name, number = point
+    shutil.rmtree(work / "copy", ignore_errors=True)
+    shutil.copytree(work / "template", work / "copy", symlinks=True)
+    inject = ("-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:signal=SIGKILL:when={number}")
+    return in_child(action, work / "copy", output=output, trace=inject)
 
 
 def find_points(log: Path) -> list[tuple[str, int, str]]:
@@ -185,13 +224,9 @@ def main(work: Path, scenario: str) -> None:
     if status != 0:
         raise SystemExit(f"the scenario itself ended with status {status}")
     for name, number, arguments in find_points(log):
-        copy = work / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(template, copy, symlinks=True)
-        inject = ("-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:signal=SIGKILL:when={number}")
-        status = in_child(action, copy, output=output, trace=inject)
+        status = kill_at((name, number), action, work, output=output)
         said = [*promised, *output.read_text().splitlines()]
-        look_status = in_child(lambda: say(json.dumps(look())), copy, output=output, trace=None)
+        look_status = in_child(lambda: say(json.dumps(look())), work / "copy", output=output, trace=None)
         answer = output.read_text()
         print(
             json.dumps(

@@ -131,10 +131,7 @@ def main(work: Path, scenario: str) -> None:
     for name, number, text in crash.find_points(log):
         if "/dev/null" in text or "/tmp/" in text:
             continue
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(template, copy, symlinks=True)
-        inject = ("-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:signal=SIGKILL:when={number}")
-        status = crash.in_child(action, copy, output=output, trace=inject)
+        status = crash.kill_at((name, number), action, work, output=output)
         answers = []
         for again in (None, gc if scenario == "gc" else None):
             looked = crash.in_child(lambda a=again: crash.say(json.dumps(look(a))), copy, output=output, trace=None)

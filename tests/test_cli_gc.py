@@ -297,6 +297,7 @@ THIRD = {"revision": 1, **KEPT, "artifacts": {"third.txt": "third"}}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_gc_killed_at_every_step_leaves_the_old_or_the_new_branch(repo: Path, fast_directory: Path) -> None:
     whole = {"revision": 1, **KEPT, "artifacts": {"own.txt": "own hunter2-hunter2", "shared.txt": "shared"}}
     states = set()
@@ -317,6 +318,7 @@ def test_gc_killed_at_every_step_leaves_the_old_or_the_new_branch(repo: Path, fa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_redact_killed_at_every_step_leaves_the_old_or_the_new_run(repo: Path, fast_directory: Path) -> None:
     old = {"revision": 1, **KEPT, "artifacts": {"own.txt": "own hunter2-hunter2", "shared.txt": "shared"}}
     new = {

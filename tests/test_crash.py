@@ -9,7 +9,7 @@ import pytest
 from conftest import git
 from sweeps import sweep_kills
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROWS = {"row 0": {"loss": (0, 1.0)}, "row 1": {"loss": (1, 0.5), "acc": (1, 0.25)}}
 
