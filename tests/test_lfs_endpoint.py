@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import git
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gittrack.content_remote.lfs_endpoint import Endpoint, SshServer, find_endpoint, rewrite, show_url, split_url
@@ -158,6 +158,7 @@ def test_what_is_shown_of_an_address_is_no_secret() -> None:
 
 
 @given(st.text(max_size=60))
+@example("0:")
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     for url in (text, f"https://{text}", f"ssh://{text}", f"https://host/{text}"):
         try:

@@ -124,8 +124,8 @@ def show_url(url: str) -> str:
 
 
 def strip_userinfo(parts: SplitResult) -> str:
-    """Return a URL without the user and password, and without the fragment."""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+    """Return a URL without the user and password, without the fragment, and without the colon of no port."""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2].removesuffix(":"), fragment="").geturl()
 
 
 def _guess(git_url: str, config: GitConfig) -> Endpoint | None:
