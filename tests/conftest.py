@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 from effort import NIGHTLY
+from hypothesis import HealthCheck, settings
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Listen to Ctrl-C: what a shell starts in the background ignores it, and so would what tests interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A change is judged by the same examples wherever it is tried, however slow it is there; nights look for new ones.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("change", derandomize=True, deadline=None, suppress_health_check=slow)
+    settings.register_profile("night", deadline=None, suppress_health_check=slow, print_blob=True)
+    settings.load_profile("night" if NIGHTLY else "change")
     if NIGHTLY:
         config.option.timeout = 0
 
