@@ -17,6 +17,7 @@ from hubs import make_hub
 from snapshots.invocation import COMMAND, call, read, spawn, spawn_in_terminal
 
 import gittrack
+from gittrack.errors import RemoteFailed
 from gittrack.sync.errand import Errand
 
 
@@ -373,6 +374,20 @@ def test_a_blobless_clone_lists_its_runs_without_asking_again(shared: Path, hub:
     hub.rename(hub.with_name("gone.git"))
     runs = read("ls", "--json", "-C", "mine").json("runs")
     assert sorted(run["params"]["lr"] for run in runs) == [0, 1, 2]
+
+
+def test_a_blobless_clone_whose_remote_is_gone_says_so(shared: Path, hub: Path, tmp_path: Path) -> None:
+    record()
+    call("push", "--yes")
+    os.chdir(tmp_path)
+    call("clone", hub.as_uri(), "mine")
+    hub.rename(hub.with_name("gone.git"))
+    os.chdir("mine")
+    with gittrack.Tracker.open() as tracker, pytest.raises(RemoteFailed, match="the remote did not send it") as caught:
+        tracker.get_run("latest").series("loss")
+    assert "fatal" not in caught.value.message
+    assert caught.value.hint == "git remote -v"
+    assert call("plot", "loss").code == 8
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 
-from ..errors import Corrupt, StoreFailed
+from ..errors import Corrupt, RemoteFailed, StoreFailed
 from ..git import DURABLE, Git, GitFailed, Stream, clean_text
 from ..repository import Repository
 from .disk import sync_directory, sync_file
@@ -194,14 +194,23 @@ class GitStore(Store):
         kind: Kind = match.group(1).decode()  # type: ignore[assignment]  # the expression names just these
         return kind, int(match.group(2))
 
-    def _end_of_stream(self, stream: Stream) -> Corrupt:
-        """Return why git ended before it gave an answer, and let the next question start another."""
+    def _end_of_stream(self, stream: Stream) -> Corrupt | RemoteFailed:
+        """Return why git ended before it gave an answer, and let the next question start another.
+
+        RemoteFailed where the object is left to the remote of a partial clone, and git could not get it there.
+        """
         reason = "git gave no answer"
         try:
             stream.finish()
         except GitFailed as error:
             reason = error.stderr or error.message
         self.close()
+        if "promisor remote" in reason:
+            return RemoteFailed(
+                "this clone fetches what it lacks when it is needed, and the remote did not send it: "
+                f"{' '.join(re.split('fatal: ', reason)[:2]).strip():.300}",
+                hint="git remote -v",
+            )
         return Corrupt(reason)
 
 
