@@ -11,12 +11,14 @@ from hubs import make_hub
 from snapshots.invocation import call
 
 import gittrack
-from gittrack.content_remote import DirectoryRemote, FilesystemRemote, find_content_remote
+from gittrack.content_remote import DirectoryRemote, FilesystemRemote, find_content_place, find_content_remote
 from gittrack.errors import Corrupt, InvalidInput, NotFound, RemoteFailed
-from gittrack.repository import get_repository
+from gittrack.git import Git
+from gittrack.gitconfig import ask_git
+from gittrack.repository import get_repository, read_config
 from gittrack.settings import load_settings
 from gittrack.tracker import Tracker
-from gittrack.transport import Remote
+from gittrack.transport import Remote, find_remote
 
 TEXTS = {"model.bin": b"weights" * 1000, "plots/a.txt": b"a picture"}
 
@@ -140,3 +142,58 @@ def test_each_address_has_its_kind_of_remote(repo: Path, hub: Path, tmp_path: Pa
     assert type(choose(None, Remote("o", "https://host/a.git", "https://host/a.git", ""))).__name__ == "LfsRemote"
     with pytest.raises(InvalidInput, match="gopher://"):
         choose("gopher://x/y")
+
+
+def test_a_server_that_is_set_counts_before_the_remotes_directory(repo: Path, hub: Path, tmp_path: Path) -> None:
+    other = make_hub(tmp_path / "other.git")
+    assert find_place(repo) == find_place(repo, uploads=True) == str(hub)
+    git(repo, "config", "remote.origin.lfsurl", "https://host/lfs")
+    assert find_place(repo) == find_place(repo, uploads=True) == "https://host/lfs"
+    git(repo, "config", "lfs.url", other.as_uri())
+    git(repo, "config", "lfs.pushurl", "ssh://git@host:2222/lfs")
+    assert (find_place(repo), find_place(repo, uploads=True)) == (str(other), "ssh://git@host:2222/lfs")
+    remote = find_remote("origin", read_config(get_repository(repo)), why="")
+    found = find_content_remote(get_repository(repo), lambda: remote, setting=None, uploads=False)
+    assert isinstance(found, DirectoryRemote)
+    assert found.directory == other / "lfs" / "objects"
+    git(repo, "config", "lfs.url", str(tmp_path / "nowhere"))
+    with pytest.raises(RemoteFailed, match="no repository at origin") as caught:
+        find_content_remote(get_repository(repo), lambda: remote, setting=None, uploads=False)
+    assert caught.value.hint == "git config lfs.url URL"
+
+
+def test_addresses_are_rewritten_as_git_does(repo: Path, tmp_path: Path) -> None:
+    for key, value in [
+        ("remote.origin.url", "gh:ml/x"),
+        (f"url.{tmp_path}/.insteadOf", "gh:"),
+        ("url.https://push/.pushInsteadOf", "gh:"),
+    ]:
+        git(repo, "config", key, value)
+    assert find_place(repo) == git(repo, "remote", "get-url", "origin") == f"{tmp_path}/ml/x"
+    assert git(repo, "remote", "get-url", "--push", "origin") == "https://push/ml/x"
+    assert find_place(repo, uploads=True) == "https://push/ml/x.git/info/lfs"
+    git(repo, "config", "remote.origin.pushurl", "gh:own/x")
+    assert find_place(repo, uploads=True) == git(repo, "remote", "get-url", "--push", "origin") == f"{tmp_path}/own/x"
+
+
+def test_a_pulled_file_does_not_say_where_content_goes(repo: Path, hub: Path) -> None:
+    (repo / ".lfsconfig").write_text('[lfs]\n\turl = https://evil/lfs\n[remote "origin"]\n\tlfsurl = https://evil\n')
+    git(repo, "add", "-A")
+    git(repo, "commit", "-qm", "a trap")
+    assert find_place(repo) == find_place(repo, uploads=True) == str(hub)
+
+
+def test_an_address_that_is_shown_holds_no_credentials(repo: Path) -> None:
+    git(repo, "remote", "add", "origin", "https://ada:s3cret@host/x?sig=s3cret")
+    assert find_place(repo) == "https://host/x.git/info/lfs"
+    for setting in ("s3://key:s3cret@bucket/x", "s3://bucket/x?secret_key=s3cret&region=eu"):
+        assert "s3cret" not in (find_place(repo, setting=setting) or "")
+    assert find_place(repo, setting="none") is None
+    assert find_place(repo, setting="s3://bucket/x?region=eu") == "s3://bucket/x?region=eu"
+
+
+def find_place(repo: Path, *, setting: str | None = None, uploads: bool = False) -> str | None:
+    repository = get_repository(repo)
+    remote = find_remote("origin", ask_git(Git(repo)), why="")
+    place = find_content_place(repository, lambda: remote, setting=setting, uploads=uploads)
+    return None if place is None else place.address

@@ -116,7 +116,7 @@ def test_a_setting_works_for_a_remote_that_is_a_path_and_may_name_ssh() -> None:
     assert found is not None
     assert (found.url, found.ssh) == ("https://host/x", SshServer("host", "/x", "git"))
     with pytest.raises(InvalidInput, match=r"lfs\.url is no address"):
-        find("https://git/x", ("lfs.url", "/srv/content"))
+        find("https://git/x", ("lfs.url", "ftp://host/content"))
 
 
 def test_where_pushes_go_is_where_uploads_go() -> None:
@@ -127,7 +127,7 @@ def test_where_pushes_go_is_where_uploads_go() -> None:
 
 def test_the_password_of_the_address_is_for_its_own_host_alone() -> None:
     own = find("https://ada:p%40ss@git/x.git")
-    assert own == Endpoint("https://git/x.git/info/lfs", "https://git/x.git", "ada", "p@ss")
+    assert own == Endpoint("https://git/x.git/info/lfs", "https://git/x.git", "ada", "p@ss", guess="there")
     same = find("https://ada:pw@git/x.git", ("lfs.url", "https://git/lfs"))
     assert same == Endpoint("https://git/lfs", "https://git/x.git", "ada", "pw")
     for other in ("https://lfs/x", "https://git:8443/x", "http://git/x"):

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote
 
 from ..model import Pointer
 from ..repository import Repository, find_repository
 from ..store.disk import Sharing, make_directories, parse_sharing, remove_stale, sync_directory, write_piece
+from .lfs_endpoint import find_remote_path
 from .outgoing import CHUNK, read_content
 from .remote import Advance, ContentFailed, RemoteUnusable, Sink, make_place
 
@@ -174,11 +174,12 @@ class DirectoryRemote:
             raise ContentFailed(reason, retry_after=None if error.errno in _LASTING else 0) from error
 
 
-def find_directory_remote(url: str, *, base: Path, name: str) -> DirectoryRemote | None:
+def find_directory_remote(url: str, *, base: Path, name: str, key: str | None = None) -> DirectoryRemote | None:
     """Return where the content of a Git remote is that is a path or a `file://` URL; None for any other address.
 
     As git, looks for a repository in the path itself and with `.git` behind it; a relative path is seen from `base`.
-    Raises RemoteUnusable where there is none, and what `find_repository` raises.
+    `key` is the key of the configuration that says so, where it is not the remote's own address. Raises RemoteUnusable
+    where there is none, and what `find_repository` raises.
     """
     path = find_remote_path(url, base=base)
     if path is None:
@@ -191,14 +192,7 @@ def find_directory_remote(url: str, *, base: Path, name: str) -> DirectoryRemote
             repository.git_directory,
         ):
             return DirectoryRemote.beside(repository, name=name)
-    raise RemoteUnusable(f"there is no repository at {name}: {path}", hint=f"git remote set-url {name} URL")
-
-
-def find_remote_path(url: str, *, base: Path) -> Path | None:
-    """Return the path that the address of a Git remote stands for, or None where it is on another machine."""
-    if url.startswith("file://"):
-        return Path("/" + unquote(url.removeprefix("file://")).lstrip("/"))  # git knows no host in it either
-    colon, slash = url.find(":"), url.find("/")
-    if colon >= 0 and (slash < 0 or colon < slash):  # a scheme, or a host for ssh
-        return None
-    return base / url
+    raise RemoteUnusable(
+        f"there is no repository at {name}: {path}",
+        hint=f"git config {key} URL" if key else f"git remote set-url {name} URL",
+    )

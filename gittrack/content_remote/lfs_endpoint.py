@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -30,6 +31,14 @@ Origin = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where content is, as git would spell it, and the key of the configuration that says so, if any does."""
+
+    url: str
+    key: str | None
+
+
+@dataclass(frozen=True)
 class SshServer:
     """Whom to ask over ssh for the way to the LFS server, and about which repository."""
 
@@ -44,6 +53,8 @@ class Endpoint:
     """A Git LFS server. `url` has no credentials in it; `ssh`, where there is one, is asked before it is used.
 
     `credential_url` is what git is asked a password for: the Git remote's own address where both are on one host.
+    `guess` is for a server that nobody has said there is: it would be at the remote's own address (`there`), or, where
+    that is of another protocol, on the same host (`elsewhere`).
     """
 
     url: str
@@ -51,31 +62,64 @@ class Endpoint:
     user: str | None = None
     password: str | None = None
     ssh: SshServer | None = None
+    guess: Literal["there", "elsewhere"] | None = None
 
 
 def find_endpoint(config: GitConfig, remote: Remote, operation: Operation) -> Endpoint | None:
-    """Return the Git LFS server behind a remote, or None for one that is reached by path, which has none.
+    """Return the Git LFS server behind a remote, or None where its content is at a path, which has none.
 
-    What counts, first to last: `lfs.pushurl` (to upload), `lfs.url`, `remote.<name>.lfspushurl` (to upload),
-    `remote.<name>.lfsurl`, the remote's address with `.git/info/lfs` behind it. `url.<base>.insteadOf` is applied to
-    all. Raises InvalidInput for an address that cannot be used.
+    Where that is: `find_address`. Raises InvalidInput for an address that cannot be used.
     """
-    pushing = operation == "upload"
-    git_url = rewrite(remote.push_url if pushing else remote.url, config, pushing=pushing)
-    keys = ["lfs.pushurl"] if pushing else []
-    keys += ["lfs.url"]
-    keys += [f"remote.{remote.name}.lfspushurl"] if pushing else []
-    keys += [f"remote.{remote.name}.lfsurl"]
-    key = next((key for key in keys if config.find(key)), None)
-    if key is None:
+    address = find_address(config, remote, operation)
+    git_url = find_git_address(config, remote, operation)
+    if find_remote_path(address.url, base=Path()) is not None:
+        return None
+    if address.key is None:
         return _guess(git_url, config)
-    found = _read(rewrite(config.find(key) or "", config, pushing=pushing).rstrip("/"), git_url)
+    key, found = address.key, _read(address.url.rstrip("/"), git_url)
     if found is None:
         raise InvalidInput(
             f"{key} is no address of a Git LFS server: it must begin with https://, http:// or ssh://",
             hint=f"git config {key} https://HOST/PATH",
         )
     return found
+
+
+def find_address(config: GitConfig, remote: Remote, operation: Operation) -> Address:
+    """Return where the content of a remote is, in git's words: the address of a Git LFS server, or of a repository.
+
+    What counts, first to last: `lfs.pushurl` (to upload), `lfs.url`, `remote.<name>.lfspushurl` (to upload),
+    `remote.<name>.lfsurl`, the remote's own address. `url.<base>.insteadOf` is applied to all.
+    """
+    pushing = operation == "upload"
+    keys = ["lfs.pushurl"] if pushing else []
+    keys += ["lfs.url"]
+    keys += [f"remote.{remote.name}.lfspushurl"] if pushing else []
+    keys += [f"remote.{remote.name}.lfsurl"]
+    for key in keys:
+        if said := config.find(key):
+            return Address(rewrite(said, config, pushing=pushing), key)
+    return Address(find_git_address(config, remote, operation), None)
+
+
+def find_git_address(config: GitConfig, remote: Remote, operation: Operation) -> str:
+    """Return the address that git itself fetches from or pushes to.
+
+    As git has it, `pushInsteadOf` says nothing of a remote with a `pushurl`, which `insteadOf` is applied to.
+    """
+    if operation == "download":
+        return rewrite(remote.url, config, pushing=False)
+    return rewrite(remote.push_url, config, pushing=config.find(f"remote.{remote.name}.pushurl") is None)
+
+
+def find_remote_path(url: str, *, base: Path) -> Path | None:
+    """Return the path that the address of a Git remote stands for, or None where it is on another machine."""
+    if url.startswith("file://"):
+        return Path("/" + unquote(url.removeprefix("file://")).lstrip("/"))  # git knows no host in it either
+    colon, slash = url.find(":"), url.find("/")
+    if colon >= 0 and (slash < 0 or colon < slash):  # a scheme, or a host for ssh
+        return None
+    return base / url
 
 
 def rewrite(url: str, config: GitConfig, *, pushing: bool) -> str:
@@ -129,6 +173,7 @@ def strip_userinfo(parts: SplitResult) -> str:
 
 
 def _guess(git_url: str, config: GitConfig) -> Endpoint | None:
+    own = git_url.startswith(("http://", "https://"))
     if git_url.startswith("git://"):
         scheme = config.find("lfs.gitprotocol") or "https"
         git_url = f"{'http' if scheme == 'http' else 'https'}://{git_url[6:]}"
@@ -136,7 +181,7 @@ def _guess(git_url: str, config: GitConfig) -> Endpoint | None:
     if found is None:
         return None
     url = found.url if found.url.endswith(".git") else found.url + ".git"
-    return replace(found, url=url + "/info/lfs")
+    return replace(found, url=url + "/info/lfs", guess="there" if own else "elsewhere")
 
 
 def _read(url: str, git_url: str) -> Endpoint | None:

@@ -15,6 +15,8 @@ from .remote import ContentFailed, RemoteUnusable
 
 _LONGEST_WORDS = 400
 _LONGEST_WAIT = 7 * 24 * 3600.0
+# What servers say that know nothing of Git LFS.
+ABSENT = (404, 410, 405, 406, 415, 501)
 _WORTH_ANOTHER_TRY = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -54,7 +56,7 @@ def explain_status(status: int, words: str, *, server: str, remote: str, url: st
         return RemoteUnusable(
             f"there is no Git LFS at {url}, or you may not see it{said}", hint=f"git config remote.{remote}.lfsurl URL"
         )
-    if status in (405, 406, 415, 501):
+    if status in ABSENT:
         return RemoteUnusable(
             f"{server} does not speak the batch API of Git LFS (status {status}){said}",
             hint=f"git config remote.{remote}.lfsurl URL",

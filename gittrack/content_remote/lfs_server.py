@@ -17,12 +17,12 @@ from ..gitconfig import GitConfig
 from ..model import Pointer
 from .lfs_credential import Credential, Keyring
 from .lfs_endpoint import Endpoint, Operation, Origin, find_origin, show_url, split_url
-from .lfs_failure import clean_words, explain_status, find_wait
+from .lfs_failure import ABSENT, clean_words, explain_status, find_wait
 from .lfs_http import Body, Http, Response
 from .lfs_message import MEDIA_TYPE, Action, Answer, BadAnswer, read_batch, read_error, write_batch
 from .lfs_settings import Headers, has_header
 from .lfs_ssh import Doorman, Grant
-from .remote import ContentFailed, RemoteUnusable
+from .remote import ContentFailed, NoContentServer, RemoteUnusable
 
 _LARGEST_ANSWER = 8 << 20
 _LARGEST_ERROR = 1 << 16
@@ -66,7 +66,7 @@ class LfsServer:
 
         A server that finds the request too large is asked about the halves. Raises ContentFailed and RemoteUnusable.
         """
-        status, headers, data, url = self._post_batch(write_batch(self._operation, pointers, ref=ref))
+        (status, headers, data, url), grant = self._post_batch(write_batch(self._operation, pointers, ref=ref))
         if status == 413 and len(pointers) > 1:
             middle = len(pointers) // 2
             return {**self.ask(pointers[:middle], ref=ref), **self.ask(pointers[middle:], ref=ref)}
@@ -75,14 +75,16 @@ class LfsServer:
             return {pointer: Answer({}, code=status, words=words) for pointer in pointers}
         if status != 200:
             wait = find_wait(headers, now=now)
-            raise explain_status(status, words, server=self.name, remote=self._remote, url=show_url(url), wait=wait)
+            error = explain_status(status, words, server=self.name, remote=self._remote, url=show_url(url), wait=wait)
+            raise self._explain_guess(error, grant, absent=status in ABSENT)
         try:
             return read_batch(data, self._operation, pointers, now=now, secure=url.startswith("https:"))
-        except BadAnswer as error:
-            raise RemoteUnusable(
-                f"there is no Git LFS server at {show_url(url)}: {error}",
+        except BadAnswer as bad:
+            error = RemoteUnusable(
+                f"there is no Git LFS server at {show_url(url)}: {bad}",
                 hint=f"git config remote.{self._remote}.lfsurl URL",
-            ) from None
+            )
+            raise self._explain_guess(error, grant, absent=not data.lstrip().startswith(b"{")) from None
 
     @contextmanager
     def follow(
@@ -115,8 +117,8 @@ class LfsServer:
             return ""
         return read_error(data) or ("" if b"<" in data else clean_words(data[:1000].decode("utf-8", "replace")))
 
-    def _post_batch(self, body: bytes) -> tuple[int, Mapping[str, str], bytes, str]:
-        """Return the status, headers and body of the answer, and the address that was asked."""
+    def _post_batch(self, body: bytes) -> tuple[tuple[int, Mapping[str, str], bytes, str], Grant]:
+        """Return the status, headers and body of the answer and the address that was asked; and what ssh had said."""
         grant, credential, renewed = self._ask_ssh(None), None, False
         for _ in range(_ATTEMPTS + 1):
             url = self._find_url(grant)
@@ -137,18 +139,21 @@ class LfsServer:
                     status, headers, data = response.status, response.headers, response.read(_LARGEST_ANSWER)
                     moved = response.moved
             except ContentFailed as error:
-                raise self._explain_guess(error, grant) from error
+                raise self._explain_guess(error, grant, absent=False) from error
             if status != 401 or moved:
                 if credential is not None and status == 200 and not moved:
                     keyring.approve(credential)
-                return status, headers, data, url
+                return (status, headers, data, url), grant
             if granted and renewed:
                 break
             if granted:
                 grant, renewed = self._ask_ssh(grant), True
-            else:
+                continue
+            try:
                 credential = keyring.renew(credential)
-        return status, headers, data, url
+            except RemoteUnusable as error:
+                raise self._explain_guess(error, grant, absent=False) from error
+        return (status, headers, data, url), grant
 
     def _ask_ssh(self, refused: Grant | None) -> Grant:
         return _NOTHING if self._doorman is None else self._doorman.ask(self._operation, refused=refused)
@@ -168,14 +173,20 @@ class LfsServer:
                 )
             return self._keyrings[key]
 
-    def _explain_guess(self, error: ContentFailed, grant: Grant) -> ContentFailed:
-        """Return the error, and say so where the address was only a guess because ssh knew nothing of Git LFS."""
-        if self._doorman is None or grant.url is not None or grant.headers:
-            return error
-        return RemoteUnusable(
-            f"{self._remote} says nothing of Git LFS over ssh, and {error.message}",
-            hint=f"git config remote.{self._remote}.lfsurl URL",
-        )
+    def _explain_guess(self, error: ContentFailed, grant: Grant, *, absent: bool) -> ContentFailed:
+        """Return the error, and say so where the address was only a guess, and there is no server.
+
+        `absent` tells that whoever answered there knows nothing of Git LFS. Where the repository is reached by ssh or
+        git's own protocol, no other failure shows that there is a server either: a stranger may be at that address.
+        """
+        granted = grant.url is not None or bool(grant.headers)
+        lost = self._doorman is not None and not granted
+        said = f"{self._remote} says nothing of Git LFS over ssh, and {error.message}" if lost else error.message
+        hint = f"git config remote.{self._remote}.lfsurl URL"
+        guess = self._endpoint.guess
+        if guess is not None and (absent or (guess == "elsewhere" and not granted)):
+            return NoContentServer(said, hint=hint)
+        return RemoteUnusable(said, hint=hint) if lost else error
 
 
 def _authorize(headers: Mapping[str, str], credential: Credential | None) -> Headers:

@@ -34,6 +34,10 @@ class RemoteUnusable(ContentFailed):
     """The remote cannot be used at all: there is no point in asking it for another content."""
 
 
+class NoContentServer(RemoteUnusable):
+    """Nobody has said that there is a server for content beside the Git remote, and it turns out that there is none."""
+
+
 class Sink(Protocol):
     """Where the bytes of a download go: content that is not whole yet."""
 
