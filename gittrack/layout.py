@@ -250,6 +250,11 @@ def push_directory(common_directory: Path) -> Path:
     return gittrack_directory(common_directory) / "push"
 
 
+def content_directory(common_directory: Path) -> Path:
+    """Return the directory that says which content is known to be where. All in it can be deleted at any time."""
+    return gittrack_directory(common_directory) / "content"
+
+
 def lock_path(common_directory: Path) -> Path:
     """Return the file whose lock is held while a branch of the store is moved."""
     return gittrack_directory(common_directory) / "lock"

@@ -249,6 +249,11 @@ def _parse_bool(_: _Place, raw: object) -> bool:
 
 
 def _parse_size(_: _Place, raw: object) -> int:
+    return parse_size(raw)
+
+
+def parse_size(raw: object) -> int:
+    """Return a number of bytes that is said as `500k`, `1m` or `1048576`; raises ValueError."""
     match = re.fullmatch(_SIZE, str(raw).strip()) if isinstance(raw, (int, str)) and not isinstance(raw, bool) else None
     if match is None:
         raise ValueError("it must be a size such as 500k, 1m or 1048576")

@@ -152,6 +152,7 @@ def test_pushed_is_told_as_json(shared: Path) -> None:
         "gittrack": 1,
         "pushed": [{**told, "reason": None, "findings": []}],
         "remote": "origin",
+        "content": {"sent": 0, "bytes": 0, "there": 0, "missing": 0, "kept": 0},
     }
 
 
@@ -301,7 +302,10 @@ def test_status_says_what_is_to_be_pushed_and_pulled(shared: Path, hub: Path, co
         "mine           2        2           not on the remote",
         "theirs         1                    theirs alone",
     ]
-    assert answer.lines[4] == "content: 1 artifact (7 B) of runs that are not pushed; git lfs push sends it"
+    assert answer.lines[4] == (
+        f"content: 1 artifact (7 B) of runs that are not pushed is not known to be at {hub}; "
+        "gittrack push origin sends it"
+    )
     live = gittrack.start_run("mine")
     found = read("status", "--json").json("status")
     live.end()
@@ -312,7 +316,8 @@ def test_status_says_what_is_to_be_pushed_and_pulled(shared: Path, hub: Path, co
         ("theirs", 0, 0),
     ]
     assert found["live"] == [{"id": live.id, "name": live.name, "experiment": "mine"}]
-    assert found["content"] == {"artifacts": 1, "bytes": 7}
+    nothing = {"artifacts": 0, "bytes": 0}
+    assert found["content"] == {"place": str(hub), "artifacts": 1, "bytes": 7, "of_pushed_runs": nothing}
     call("push")
     call("pull")
     assert [line.split()[2:] for line in read("status").lines[1:3]] == [["up", "to", "date"]] * 2

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import Conflict, GittrackError, InvalidInput
-from .amounts import count
+from .amounts import count, format_size
 from .session import Session
 from .text import clean
 from .transfer import Transfer, show_address
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..sync.disclosure import Disclosure, Finding
     from ..sync.link import Link
     from ..sync.pushing import Plan, Pushed
+    from ..sync.uploading import Offer, Upload
 
 _MOST_FINDINGS = 20
 _REDACTIONS = {
@@ -33,8 +34,8 @@ _REDACTIONS = {
 }
 
 
-def describe_disclosure(found: Disclosure, *, remote: str, address: str) -> list[str]:
-    """Return what a push shows to whoever can read the remote, in a few lines."""
+def describe_disclosure(found: Disclosure, *, remote: str, address: str, content: Offer | None = None) -> list[str]:
+    """Return what a push shows to whoever can read the remote, in a few lines; `content` is what goes along of that."""
     lines = [
         f"{remote} ({address}) will get {count(found.runs, 'run')} of {name_experiments(found.experiments)}: "
         "params, metrics, tags, notes, command lines"
@@ -50,6 +51,11 @@ def describe_disclosure(found: Disclosure, *, remote: str, address: str) -> list
         lines.append(f"with the names they ran under: {', '.join(names)}")
     if found.artifacts:
         lines.append(f"with the names and sizes of the artifacts of {count(found.artifacts, 'run')}")
+    if content is not None and content.count and content.place is not None:
+        what = f"{count(content.count, 'file')}, {format_size(content.size)}"
+        lines.append(f"with the content of these artifacts ({what}), to {content.place}")
+    elif found.artifacts:
+        lines.append("without the content of these artifacts, which stays here")
     return [clean(line) for line in lines]
 
 
@@ -98,9 +104,9 @@ class Rehearsed(Exception):
 class Consent:
     """Approves what is about to be pushed, or does not.
 
-    `agreed` is a person's consent that was given beforehand, `allowed` the findings that are said to be no secrets;
-    with `silent` nobody is asked, and nothing is said but in errors. With `rehearse` it says what would go, asks
-    nobody, remembers nothing, and raises Rehearsed.
+    `upload` is what sends the content, where any is to be sent. `agreed` is a person's consent that was given
+    beforehand, `allowed` the findings that are said to be no secrets; with `silent` nobody is asked, and nothing is
+    said but in errors. With `rehearse` it says what would go, asks nobody, remembers nothing, and raises Rehearsed.
     """
 
     def __init__(
@@ -108,6 +114,7 @@ class Consent:
         session: Session,
         link: Link,
         *,
+        upload: Upload | None = None,
         agreed: bool = False,
         allowed: Sequence[str] = (),
         silent: bool = False,
@@ -115,11 +122,13 @@ class Consent:
     ) -> None:
         self._session = session
         self._link = link
+        self._upload = upload
         self._agreed = agreed
         self._allowed = frozenset(allowed)
         self._silent = silent
         self._rehearsal: tuple[Plan, ...] | None = () if rehearse else None
         self.findings: tuple[Finding, ...] = ()
+        self.offered: Offer | None = None  # of a rehearsal: the content that would go along
 
     def __call__(self, plans: Sequence[Plan]) -> Mapping[str, GittrackError]:
         """Return the experiments that must not go, and why; raises Conflict where nobody has agreed to the rest."""
@@ -133,13 +142,28 @@ class Consent:
         fit = [plan for plan in plans if plan.slug not in refused]
         agreed = agreement.is_agreed(link.repository, link.remote)
         if self._rehearsal is not None:
-            self._rehearse(plans, describe(link, fit) if refused else found)
+            self._rehearse(plans, fit, describe(link, fit) if refused else found)
         elif fit and not agreed:
-            self._ask(describe(link, fit) if refused else found)
+            self._ask(fit, describe(link, fit) if refused else found)
             agreement.agree(link.repository, link.remote)
         elif not self._silent:
             self._tell_first(fit)
         return refused
+
+    def ask_once(self, plans: Sequence[Plan]) -> Mapping[str, GittrackError]:
+        """Do the same about what the remote has already, unless somebody has agreed to share runs through it."""
+        from ..sync import agreement
+
+        return {} if agreement.is_agreed(self._link.repository, self._link.remote) else self(plans)
+
+    def _describe(self, plans: Sequence[Plan], found: Disclosure) -> list[str]:
+        remote = self._link.remote
+        return describe_disclosure(
+            found, remote=remote.name, address=show_address(remote.push_url), content=self._offer(plans)
+        )
+
+    def _offer(self, plans: Sequence[Plan]) -> Offer | None:
+        return None if self._upload is None else self._upload.offer(plans)
 
     def _tell_first(self, plans: Sequence[Plan]) -> None:
         """Say which experiments go along for the first time: what was agreed to once may have been about others."""
@@ -147,11 +171,11 @@ class Consent:
         if first and not self._link.names:
             self._session.terminal.note(f"also shares {'; '.join(first)}")
 
-    def _rehearse(self, plans: Sequence[Plan], found: Disclosure) -> None:
+    def _rehearse(self, plans: Sequence[Plan], fit: Sequence[Plan], found: Disclosure) -> None:
         self._rehearsal = tuple(plans)
+        self.offered = self._offer(fit)
         if not self._silent and found.experiments:
-            remote = self._link.remote
-            for line in describe_disclosure(found, remote=remote.name, address=show_address(remote.push_url)):
+            for line in self._describe(fit, found):
                 self._session.terminal.note(line)
         raise Rehearsed
 
@@ -223,11 +247,11 @@ class Consent:
                 hint=f"gittrack push {self._link.remote.name}",
             )
 
-    def _ask(self, found: Disclosure) -> None:
+    def _ask(self, plans: Sequence[Plan], found: Disclosure) -> None:
         if self._agreed:
             return
         remote, terminal = self._link.remote, self._session.terminal
-        lines = describe_disclosure(found, remote=remote.name, address=show_address(remote.push_url))
+        lines = self._describe(plans, found)
         refusal = f"nothing was pushed: sharing runs through {remote.name} has to be agreed to first"
         if self._silent:
             raise Conflict(f"{refusal}; {'; '.join(lines)}", hint=f"{self._link.again} --yes")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import NotFound
 from .amounts import count
 from .command import Command, json_option, pass_session
+from .content_shared import Eager, content_options
 from .failure import find_close
 from .session import Session
 from .text import clean
@@ -88,47 +89,71 @@ def fetched_record(branch: Fetched) -> dict[str, object]:
     }
 
 
-@click.command("fetch", cls=Command, examples=("gittrack fetch", "gittrack fetch origin churn"))
+@click.command(
+    "fetch",
+    cls=Command,
+    examples=("gittrack fetch", "gittrack fetch origin churn", "gittrack fetch --content --max-size 20m"),
+)
 @NAMES
+@content_options
 @json_option()
 @pass_session
-def fetch(session: Session, names: tuple[str, ...], as_json: bool) -> None:
+def fetch(session: Session, /, names: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Get the runs that others have pushed.
 
     They are shown beside your own at once; gittrack pull joins them into your own branches, too. Nothing of yours is
-    changed. Without REMOTE, the one that gittrack remote names.
+    changed. Without REMOTE, the one that gittrack remote names. The content of artifacts comes when it is asked for, or
+    with --content.
     """
     from ..sync.pushing import look
 
-    with open_link(session, names, purpose="fetch") as (_, link, experiments):
+    with open_link(session, names, purpose="fetch") as (tracker, link, experiments):
+        eager = Eager(session, tracker, link, options)
         report = look(link, experiments or None)
         _check_found(link, experiments, report.branches)
+        if not as_json:
+            tell_fetched(session.terminal, report.branches, remote=link.remote.name)
+        eager.fetch([branch.slug for branch in report.branches], named=experiments)
     if as_json:
-        session.write_json("fetched", [fetched_record(branch) for branch in report.branches], remote=link.remote.name)
+        records = [fetched_record(branch) for branch in report.branches]
+        session.write_json("fetched", records, remote=link.remote.name, **eager.record())
+        eager.check()
         return
-    tell_fetched(session.terminal, report.branches, remote=link.remote.name)
+    eager.tell()
     for name in report.ignored:
         session.terminal.warn(
             f"branch {clean(name)!r} of {link.remote.name} is passed over: no experiment has such a name"
         )
+    eager.check()
 
 
-@click.command("pull", cls=Command, examples=("gittrack pull", "gittrack pull origin churn"))
+@click.command(
+    "pull",
+    cls=Command,
+    examples=("gittrack pull", "gittrack pull origin churn", "gittrack pull --content --include '*.png'"),
+)
 @NAMES
+@content_options
 @json_option()
 @pass_session
-def pull(session: Session, names: tuple[str, ...], as_json: bool) -> None:
+def pull(session: Session, /, names: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Get the runs that others have pushed, and join them with yours.
 
-    Runs never conflict. One that was edited here and there keeps what both said.
+    Runs never conflict. One that was edited here and there keeps what both said. The content of artifacts comes when it
+    is asked for, or with --content.
     """
     from ..sync.pushing import pull as pull_experiments
 
-    with open_link(session, names, purpose="pull") as (_, link, experiments):
+    with open_link(session, names, purpose="pull") as (tracker, link, experiments):
+        eager = Eager(session, tracker, link, options)
         branches, merged = pull_experiments(link, experiments or None)
         _check_found(link, experiments, branches)
+        if not as_json:
+            tell_fetched(session.terminal, branches, remote=link.remote.name, merged=merged)
+        eager.fetch([branch.slug for branch in branches], named=experiments)
     if as_json:
         records = [{**fetched_record(branch), "merged": list(merged.get(branch.slug, ()))} for branch in branches]
-        session.write_json("pulled", records, remote=link.remote.name)
-        return
-    tell_fetched(session.terminal, branches, remote=link.remote.name, merged=merged)
+        session.write_json("pulled", records, remote=link.remote.name, **eager.record())
+    else:
+        eager.tell()
+    eager.check()

@@ -112,17 +112,23 @@ number changes when a shape does; fields may be added at any time.
   version           "versions": {{NAME: VERSION}}
   status            "status": {{"remote", "why", "experiments": [{{"experiment",
                     "runs", "local", "remote", "ahead", "behind"}}…], "live",
-                    "content": {{"artifacts", "bytes"}}, "background"}}; "ahead"
-                    and "behind" are lists of run ids
+                    "content": {{"place", "artifacts", "bytes",
+                    "of_pushed_runs"}}, "background"}}; "ahead" and "behind" are
+                    lists of run ids; "content" is here, and not known to be at
+                    the place
   push              "pushed": [{{"experiment", "result", "runs", "merged",
-                    "rounds", "reason", "findings"}}…], "remote": NAME; "result"
-                    is one of pushed, current, deleted, refused; "findings" are
-                    {{"id", "run", "field"}} of what looks like a secret. With
-                    --dry-run "would_push": [{{"experiment", "runs", "first",
-                    "findings"}}…]
+                    "rounds", "reason", "findings"}}…], "remote": NAME,
+                    "content": {{"sent", "bytes", "there", "missing", "kept"}},
+                    but with --no-content; "result" is one of pushed,
+                    current, deleted, refused; "findings" are {{"id", "run",
+                    "field"}} of what looks like a secret. With --dry-run
+                    "would_push": [{{"experiment", "runs", "first",
+                    "findings"}}…], "content": {{"files", "bytes", "place"}}
   fetch, pull       "fetched" or "pulled": [{{"experiment", "change", "tip",
                     "runs", "refused"}}…], "remote": NAME; "change" is one of
-                    same, new, forward, epoch, rewritten, deleted
+                    same, new, forward, epoch, rewritten, deleted. With
+                    --content also "content": {{"fetched", "bytes", "missing",
+                    "failed"}}
   remote            "remotes": [{{"name", "url", "push_url", "used", "why",
                     "shared"}}…]
   clone             "cloned": as "fetched", "directory": PATH, "partial"

@@ -12,6 +12,7 @@ from ..errors import Conflict, GittrackError, InvalidInput
 from .amounts import count
 from .command import Command, json_option, pass_session
 from .consent import Consent, Rehearsed, count_runs, finding_record
+from .content_shared import make_upload, tell_upload, upload_record
 from .session import Session
 from .transfer import NAMES, open_link
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..sync.disclosure import Finding
     from ..sync.link import Link
     from ..sync.pushing import Pushed
+    from ..sync.uploading import Upload
+    from ..tracker import Tracker
 
 _RETRY_SECONDS = 3600.0
 
@@ -57,6 +60,12 @@ def pushed_record(result: Pushed, findings: Sequence[Finding] = ()) -> dict[str,
 @click.option(
     "--auto/--no-auto", "auto", default=None, help="From now on, push each run in the background when it ends; or not."
 )
+@click.option(
+    "--content/--no-content",
+    "content",
+    default=None,
+    help="Send the content that the remote lacks of all runs, not of the new ones alone; or send none.",
+)
 @click.option("--dry-run", "rehearse", is_flag=True, help="Say what would be pushed, and push nothing.")
 @click.option("--force", "force", is_flag=True, hidden=True)
 @click.option("--all", "everything", is_flag=True, hidden=True, help="All experiments, as without EXPERIMENT.")
@@ -69,6 +78,7 @@ def push(
     agreed: bool,
     allowed: tuple[str, ...],
     auto: bool | None,
+    content: bool | None,
     rehearse: bool,
     force: bool,
     everything: bool,
@@ -78,7 +88,8 @@ def push(
     """Share your runs with everybody who can read the remote.
 
     Joins what others have pushed meanwhile, and goes on until yours are in; nothing on the remote is ever overwritten.
-    The first push to a remote says what it discloses, and asks. Without EXPERIMENT, all experiments.
+    The content of artifacts goes first: to the remote's directory or Git LFS server, or where gittrack.contentRemote
+    says. The first push to a remote says what it discloses, and asks. Without EXPERIMENT, all experiments.
     """
     if detached:
         _run_detached(session, names)
@@ -90,12 +101,16 @@ def push(
         )
     if auto is not None and not rehearse:
         _set_auto(session, auto)
-    with open_link(session, names, purpose="push") as (_, link, experiments):
-        consent = Consent(session, link, agreed=agreed, allowed=allowed, silent=as_json, rehearse=rehearse)
+    with open_link(session, names, purpose="push") as (tracker, link, experiments):
+        upload = None if content is False else make_upload(session, tracker, link)
+        consent = Consent(
+            session, link, upload=upload, agreed=agreed, allowed=allowed, silent=as_json, rehearse=rehearse
+        )
         if everything and experiments:
             raise InvalidInput("--all and experiments that are named contradict each other", hint=link.again)
         try:
-            results = _push(link, experiments, consent)
+            results = _push(link, experiments, consent, upload)
+            stranded = _complete(upload, consent, results) if content and upload and not rehearse else None
         except Rehearsed:
             _tell_rehearsed(session, consent, link.remote.name, as_json=as_json)
             return
@@ -103,12 +118,15 @@ def push(
         _tell_rehearsed(session, consent, link.remote.name, as_json=True)
     elif as_json:
         records = [pushed_record(result, consent.findings) for result in results]
-        session.write_json("pushed", records, remote=link.remote.name)
+        sent = {} if upload is None else {"content": upload_record(upload)}
+        session.write_json("pushed", records, remote=link.remote.name, **sent)
     else:
         _tell(session, results, link.remote.name)
+        if upload is not None:
+            tell_upload(session, upload, remote=link.remote.name)
     if auto:
         consent.tell_auto()
-    problems = _list_problems(results, consent, link.remote.name)
+    problems = [*_list_problems(results, consent, link.remote.name), *([stranded] if stranded else [])]
     for problem in problems[1:]:
         session.terminal.warn(problem.message, hint=problem.hint)
     if problems:
@@ -131,16 +149,31 @@ def _tell_rehearsed(session: Session, consent: Consent, remote: str, *, as_json:
         }
         for plan in consent.rehearsed
     ]
-    session.write_json("would_push", records, remote=remote)
+    offered = consent.offered
+    content = {"files": offered.count, "bytes": offered.size, "place": offered.place} if offered else None
+    session.write_json("would_push", records, remote=remote, content=content)
 
 
-def _push(link: Link, experiments: Sequence[str], consent: Consent) -> Sequence[Pushed]:
+def _complete(upload: Upload, consent: Consent, results: Sequence[Pushed]) -> GittrackError | None:
+    """Send the content that the place lacks of all runs the remote has now; return why that did not go through."""
+    slugs = [result.slug for result in results if result.result in ("pushed", "current")]
+    try:
+        plans = upload.plan_all(slugs)
+        refused = consent.ask_once(plans)
+        for error in upload([plan for plan in plans if plan.slug not in refused]).values():
+            raise error
+    except GittrackError as error:
+        return error
+    return None
+
+
+def _push(link: Link, experiments: Sequence[str], consent: Consent, upload: Upload | None) -> Sequence[Pushed]:
     from ..sync.errand import Errand
     from ..sync.pushing import find_pushable
     from ..sync.pushing import push as push_experiments
 
     slugs = find_pushable(link, experiments)
-    results = push_experiments(link, slugs, approve=consent, revive=bool(experiments))
+    results = push_experiments(link, slugs, approve=consent, upload=upload, revive=bool(experiments))
     done = [result.slug for result in results if result.result in ("pushed", "current")]
     Errand(link.repository.common_directory).settle(done)
     consent.check_allowed()
@@ -197,23 +230,28 @@ def _set_auto(session: Session, auto: bool) -> None:
 def _run_detached(session: Session, names: Sequence[str]) -> None:
     from ..sync.errand import Errand, run_errands
 
-    with open_link(session, names[:1], purpose="push", silent=True) as (_, link, _experiments):
+    with open_link(session, names[:1], purpose="push", silent=True) as (tracker, link, _experiments):
         consent = Consent(session, link, silent=True)
         run_errands(
             Errand(link.repository.common_directory),
-            lambda slugs: _push_patiently(link, slugs, consent),
+            lambda slugs: _push_patiently(session, tracker, link, slugs, consent),
             now=lambda: time_ns() // 1000,
             patience=_RETRY_SECONDS,
         )
 
 
-def _push_patiently(link: Link, slugs: Sequence[str], consent: Consent) -> Sequence[Pushed]:
+def _push_patiently(
+    session: Session, tracker: Tracker, link: Link, slugs: Sequence[str], consent: Consent
+) -> Sequence[Pushed]:
     """Push; a directory that is not there is taken for one that is not there yet, such as one that is to be mounted."""
     from ..sync.pushing import push as push_experiments
     from ..transport import TransportFailed
 
     try:
-        return push_experiments(link, slugs, approve=consent)
+        upload = make_upload(session, tracker, link)
+        results = push_experiments(link, slugs, approve=consent, upload=upload)
+        tell_upload(session, upload, remote=link.remote.name)
+        return results
     except TransportFailed as error:
         if error.reason == "missing" and link.remote.push_url.startswith(("/", ".", "~", "file://")):
             raise TransportFailed(error.message, reason="unreachable", hint=error.hint) from error

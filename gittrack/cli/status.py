@@ -18,7 +18,9 @@ from .text import clean
 if TYPE_CHECKING:
     from ..stored_run import StoredRun
     from ..sync.errand import Errand
-    from ..sync.standing import Content, Standing
+    from ..sync.link import Link
+    from ..sync.standing import Standing
+    from ..sync.unsent import Content, Unsent
     from ..tracker import Tracker
     from .terminal import Screen
 
@@ -65,11 +67,11 @@ def status(session: Session, remote: str | None, as_json: bool) -> None:
     As of the last fetch or push: it asks nobody over the network.
     """
     from ..sync.errand import Errand
-    from ..sync.standing import measure_content
 
     with session.open_tracker() as tracker:
-        name, why, problem, standings = _compare(session, tracker, remote)
-        content = measure_content(tracker.history, standings)
+        link, problem, standings = _compare(session, tracker, remote)
+        name, why = (link.remote.name or None), (link.remote.why or None)
+        place, content = _measure_content(tracker, link, standings)
         counts = {entry.slug: tracker.count_runs(entry.slug) for entry in standings}
         live = [run for run in tracker.list_runs(query="status = 'RUNNING'") if run.live]
         errand = Errand(tracker.repository.common_directory)
@@ -82,7 +84,7 @@ def status(session: Session, remote: str | None, as_json: bool) -> None:
                 "why": why,
                 "experiments": [standing_record(entry, counts[entry.slug]) for entry in standings],
                 "live": [{"id": run.id, "name": run.name, "experiment": run.experiment} for run in live],
-                "content": {"artifacts": content.count, "bytes": content.size},
+                "content": {"place": place, **content_record(content.waiting, content.stranded)},
                 "background": background,
             },
         )
@@ -93,12 +95,39 @@ def status(session: Session, remote: str | None, as_json: bool) -> None:
         session.terminal.note("no experiments here yet", hint="gittrack run -e churn -- python train.py")
     if problem is not None:
         session.terminal.note(problem.message, hint=problem.hint)
-    _tell_rest(session, live, content, background, name=name)
+    _tell_content(session, content, place, name=name)
+    _tell_rest(session, live, background, name=name)
+
+
+def content_record(waiting: Content, stranded: Content) -> dict[str, object]:
+    """Return content that is here alone as JSON-ready values: all of it, and what of that pushed runs name."""
+    return {
+        "artifacts": waiting.count + stranded.count,
+        "bytes": waiting.size + stranded.size,
+        "of_pushed_runs": {"artifacts": stranded.count, "bytes": stranded.size},
+    }
+
+
+def _measure_content(tracker: Tracker, link: Link, standings: Sequence[Standing]) -> tuple[str | None, Unsent]:
+    """Return the address of where content goes, and what of it is not known to be there."""
+    from ..content_remote import NO_REMOTE
+    from ..sync.contents import find_place
+    from ..sync.unsent import Unsent, measure_unsent
+
+    if tracker.settings.content_remote == NO_REMOTE:
+        return None, Unsent()
+    try:
+        there = link.remote if link.remote.name else None
+        place = find_place(link.repository, tracker.settings, lambda: there, uploads=True)
+    except GittrackError:  # an address that cannot be used: a push says so
+        place = None
+    address = None if place is None else place.address
+    return address, measure_unsent(link, tracker.content, standings, place=address)
 
 
 def _compare(
     session: Session, tracker: Tracker, remote: str | None
-) -> tuple[str | None, str | None, GittrackError | None, list[Standing]]:
+) -> tuple[Link, GittrackError | None, list[Standing]]:
     from ..errors import NotFound
     from ..sync.link import Link, connect
     from ..sync.standing import compare_experiments, list_unshared
@@ -111,8 +140,8 @@ def _compare(
         if remote is not None:
             raise
         nowhere = Link(tracker.history, Remote("", "", "", ""), author)
-        return None, None, error, list_unshared(nowhere)
-    return link.remote.name, link.remote.why, None, compare_experiments(link)
+        return nowhere, error, list_unshared(nowhere)
+    return link, None, compare_experiments(link)
 
 
 def _describe_background(errand: Errand) -> dict[str, Any]:
@@ -129,21 +158,25 @@ def _describe_background(errand: Errand) -> dict[str, Any]:
     return {"running": errand.is_held(), "waiting": errand.list_wanted(), "last": last, "log": str(errand.log)}
 
 
-def _tell_rest(
-    session: Session, live: Sequence[StoredRun], content: Content, background: dict[str, Any], *, name: str | None
-) -> None:
+def _tell_content(session: Session, content: Unsent, place: str | None, *, name: str | None) -> None:
+    """Say what content nobody else can get, and what sends it."""
+    again = f"gittrack push {name}" if name else "gittrack push"
+    for part, kind, command in (
+        (content.waiting, "of runs that are not pushed", again),
+        (content.stranded, "of runs that are pushed", f"{again} --content"),
+    ):
+        if part.count:
+            where = f"is not known to be at {clean(place)}" if place else "is here alone"
+            what = f"{count(part.count, 'artifact')} ({format_size(part.size)})"
+            session.terminal.write([f"content: {what} {kind} {where}; {command} sends it"])
+
+
+def _tell_rest(session: Session, live: Sequence[StoredRun], background: dict[str, Any], *, name: str | None) -> None:
     terminal = session.terminal
     interactive = terminal.screen.interactive
     for run in live:
         since = describe_moment(run.started, now=session.now, interactive=interactive)
         terminal.write([f"live: {clean(run.name)} ({run.id[:8]}) in {run.experiment}, since {since}"])
-    if content.count:
-        terminal.write(
-            [
-                f"content: {count(content.count, 'artifact')} ({format_size(content.size)}) of runs that are not "
-                "pushed; git lfs push sends it"
-            ]
-        )
     if background["running"]:
         terminal.write([f"pushing in the background: {', '.join(background['waiting']) or 'almost done'}"])
     last = background["last"]

@@ -196,10 +196,13 @@ def _deliver(
     refused = [result for result in results if result.failure is not None]
     gone = [result.slug for result in results if result.result == "deleted"]
     errand.finish(slug for slug in slugs if slug not in {result.slug for result in refused})
-    if refused and refused[0].failure is not None:
-        failure = refused[0].failure
+    lasting = [r.failure for r in refused if not (isinstance(r.failure, TransportFailed) and r.failure.passing)]
+    failure = next(iter(lasting or [result.failure for result in refused]), None)
+    if failure is not None:
         slugs = [result.slug for result in refused]
         errand.write_report(Report(now(), tuple(slugs), pushed=False, message=failure.message, hint=failure.hint or ""))
+        if not lasting:
+            return False
         raise failure
     message = f"{', '.join(gone)} was deleted there, and is not pushed again unless it is named" if gone else ""
     errand.write_report(Report(now(), tuple(slugs), pushed=not gone, message=message))

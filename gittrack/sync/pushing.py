@@ -92,13 +92,16 @@ class _Push:
         self.done = Pushed(self.slug, result, self.runs, self.merged, failure, max(self.rounds, 1))
 
 
-def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = False) -> tuple[Pushed, ...]:
+def push(
+    link: Link, slugs: Iterable[str], *, approve: Approve, upload: Approve | None = None, revive: bool = False
+) -> tuple[Pushed, ...]:
     """Push the local branches of experiments until each is in, up to date or refused; return what became of each.
 
     `approve` is shown what is about to be sent, before the first byte of it; it raises to stop, or returns which
-    experiments must not go. `revive` pushes an experiment again whose branch was deleted on the remote. Safe to repeat
-    at any time, also where the remote accepted and its answer was lost. Raises RemoteFailed where the remote cannot be
-    used; what was accepted before stays so.
+    experiments must not go. `upload` is handed the same afterwards, and again where there is more to send by then: it
+    sends the content that the runs need, before any ref moves. `revive` pushes an experiment again whose branch was
+    deleted on the remote. Safe to repeat at any time, also where the remote accepted and its answer was lost. Raises
+    RemoteFailed where the remote cannot be used; what was accepted before stays so.
     """
     local = link.list_local()
     waiting = [_Push(slug, local[slug]) for slug in dict.fromkeys(slugs) if slug in local]
@@ -112,13 +115,10 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
             _prepare(link, entry, report.get(entry.slug), revive=revive)
         waiting = [entry for entry in waiting if entry.done is None]
         if waiting and not approved:
-            plans = [Plan(entry.slug, tuple(entry.commits), entry.expected is None) for entry in waiting]
-            refused = approve(plans) or {}
-            for entry in waiting:
-                if entry.slug in refused:
-                    entry.finish("refused", refused[entry.slug])
-            waiting = [entry for entry in waiting if entry.done is None]
+            waiting = _pass(waiting, approve)
             approved = True
+        if waiting and upload is not None:
+            waiting = _pass(waiting, upload)
         _send(link, waiting)
         waiting = [entry for entry in waiting if entry.done is None]
         if waiting and time.monotonic() - started > _LONGEST_WAIT:
@@ -134,6 +134,16 @@ def push(link: Link, slugs: Iterable[str], *, approve: Approve, revive: bool = F
     gone = [result.slug for result in results if result.result == "deleted"]
     remember_gone(link, gone, looked=[result.slug for result in results if result.result != "refused"])
     return results
+
+
+def _pass(entries: Sequence[_Push], gate: Approve) -> list[_Push]:
+    """Show a gate what is about to be sent, and return what may go on."""
+    plans = [Plan(entry.slug, tuple(entry.commits), entry.expected is None) for entry in entries]
+    refused = gate(plans) or {}
+    for entry in entries:
+        if entry.slug in refused:
+            entry.finish("refused", refused[entry.slug])
+    return [entry for entry in entries if entry.done is None]
 
 
 def _prepare(link: Link, entry: _Push, found: Fetched | None, *, revive: bool) -> None:

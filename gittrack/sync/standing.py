@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..epoch import has_epoch
-from ..errors import GittrackError
-from ..history import History
 from ..message import RunTrailers
 from ..store import Commit
 from .departed import read_dropped
@@ -88,27 +86,3 @@ def _find_runs(commits: Iterable[Commit]) -> dict[str, str]:
     """Return the runs that commits speak of, by commit."""
     records = list_records(commits)
     return {record.commit.id: record.subject for record in records if isinstance(record.trailers, RunTrailers)}
-
-
-@dataclass(frozen=True)
-class Content:
-    """Artifact contents: how many, and their bytes."""
-
-    count: int
-    size: int
-
-
-def measure_content(history: History, standings: Iterable[Standing]) -> Content:
-    """Return the artifact contents named by runs that the remote lacks.
-
-    As far as is known without asking anybody: content goes to the remote apart from the branch, and may be there.
-    """
-    sizes: dict[str, int] = {}
-    for standing in standings:
-        for commit in standing.unshared:
-            try:
-                artifacts = history.load_snapshot(history.store.get_commit(commit)).artifacts
-            except GittrackError:
-                continue
-            sizes.update((pointer.oid, pointer.size) for pointer in artifacts.values())
-    return Content(len(sizes), sum(sizes.values()))
