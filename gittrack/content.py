@@ -99,7 +99,7 @@ class ContentStore:
             return io.BytesIO()
         path = self.find(pointer)
         if path is None:
-            raise NotFound(f"the content {pointer.oid} is not on this machine", hint="gittrack pull")
+            raise NotFound(f"the content {pointer.oid} is not on this machine", hint="gittrack pull --content --all")
         try:
             return open(path, "rb")
         except OSError as error:
@@ -114,7 +114,10 @@ class ContentStore:
                 digest.update(chunk)
                 size += len(chunk)
         if (digest.hexdigest(), size) != (pointer.oid, pointer.size):
-            raise Corrupt(f"the content {pointer.oid} is damaged", hint=f"rm {self._path(pointer)} && gittrack pull")
+            raise Corrupt(
+                f"the content {pointer.oid} is damaged",
+                hint=f"rm {self._path(pointer)} && gittrack pull --content --all",
+            )
 
     @contextmanager
     def hold(self) -> Iterator[None]:

@@ -63,7 +63,7 @@ def test_what_is_not_here_is_not_found(content: ContentStore, tmp_path: Path) ->
     for read in (content.open, content.verify):
         with pytest.raises(NotFound) as caught:
             read(name(DATA))
-        assert caught.value.hint == "gittrack pull"
+        assert caught.value.hint == "gittrack pull --content --all"
     with pytest.raises(NotFound, match="no such file"):
         content.put_file(tmp_path / "none")
     assert not (tmp_path / "lfs").exists()

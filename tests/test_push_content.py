@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from clones import check_hub, tip_of, wait_until
 from conftest import git
+from content_remotes import make_s3, place_of, serve_s3
 from content_remotes import name as name_content
-from content_remotes import place_of
 from hubs import PASSWORD, make_hub, serve_daemon, serve_http, url, use_credential_helper
-from lfs_servers import Reply, Scripted, serve_scripted
+from lfs_servers import Reply, Scripted, make_giftless, serve_scripted
 from snapshots.invocation import COMMAND, Answer, call, read
+from test_lfs_ssh import make_ssh
 
 import gittrack
 from gittrack.content import ContentStore
@@ -103,6 +104,39 @@ def test_git_lfs_finds_the_content_in_a_plain_clone(shared: Path, hub: Path, tmp
     git(there, "checkout", "-q", "gittrack/churn")
     assert {path: (there / "artifacts" / path).read_text() for path in TEXTS} == TEXTS
     git(there, "lfs", "fsck")
+
+
+def test_git_lfs_finds_what_went_to_a_server(shared: Path, hub: Path, tmp_path: Path) -> None:
+    server = make_giftless()
+    git(shared, "config", "lfs.url", server.url)
+    record()
+    assert call("push", "--yes").code == 0
+    there = clone(hub, tmp_path / "plain")
+    git(there, "lfs", "install", "--local")
+    git(there, "config", "lfs.url", server.url)
+    git(there, "lfs", "fetch", "origin", "origin/gittrack/churn")
+    pointer = name_content(TEXTS["model.bin"].encode())
+    assert (there / ".git/lfs/objects" / place_of(pointer)).read_text() == TEXTS["model.bin"]
+    record(more="more")
+    git(shared, "lfs", "push", "origin", "gittrack/churn")
+    again = json.loads(call("push", "--json").out)
+    assert again["content"] == {"sent": 0, "bytes": 0, "there": 1, "missing": 0, "kept": 0}
+
+
+def test_content_goes_to_a_bucket(shared: Path, hub: Path, tmp_path: Path) -> None:
+    with serve_s3() as host, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GITTRACK_TEST_S3", host)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        with make_s3(tmp_path) as place:
+            address = place.code.rpartition("open_filesystem(")[2].rstrip(")").strip("'")
+            git(shared, "config", "gittrack.contentRemote", address)
+            record()
+            assert f", to {address}\n" in call("push").err
+            assert call("push", "--yes").code == 0
+            assert place.read(name_content(TEXTS["model.bin"].encode())) == TEXTS["model.bin"].encode()
+            assert list_content(read("status")) == []
+    assert not (hub / "lfs").exists()
 
 
 def test_what_comes_from_elsewhere_and_is_not_here_holds_nobody_up(shared: Path, hub: Path) -> None:
@@ -230,7 +264,15 @@ def serve_over_http(root: Path) -> Iterator[str]:
         yield url(host)
 
 
-@pytest.mark.parametrize("serve", [serve_over_http, serve_daemon])
+@contextmanager
+def serve_over_ssh(root: Path) -> Iterator[str]:
+    """Stand in for a host that has git and nothing else, and nothing at its https port."""
+    (root.parent / "programs").mkdir()
+    git(root, "config", "--global", "core.sshCommand", f"'{make_ssh(root.parent, root.parent / 'programs')}'")
+    yield f"127.0.0.1:{root}"
+
+
+@pytest.mark.parametrize("serve", [serve_over_http, serve_daemon, serve_over_ssh])
 def test_a_host_without_git_lfs_gets_the_runs_and_status_goes_on_telling(
     repo: Path, tmp_path: Path, serve: Callable[[Path], contextmanager[str]]
 ) -> None:

@@ -51,10 +51,10 @@ def describe_disclosure(found: Disclosure, *, remote: str, address: str, content
         lines.append(f"with the names they ran under: {', '.join(names)}")
     if found.artifacts:
         lines.append(f"with the names and sizes of the artifacts of {count(found.artifacts, 'run')}")
-    if content is not None and content.count and content.place is not None:
+    if content is not None and content.place is not None:
         what = f"{count(content.count, 'file')}, {format_size(content.size)}"
         lines.append(f"with the content of these artifacts ({what}), to {content.place}")
-    elif found.artifacts:
+    elif found.artifacts and (content is None or content.count):
         lines.append("without the content of these artifacts, which stays here")
     return [clean(line) for line in lines]
 

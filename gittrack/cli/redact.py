@@ -115,7 +115,8 @@ def _tell_changes(session: Session, redaction: Redaction) -> None:
         session.terminal.write([f"and {len(lines) - _MANY} more"])
     if redaction.unseen:
         session.terminal.warn(
-            f"not searched, since the content is not here: {', '.join(redaction.unseen[:5])}", hint="gittrack pull"
+            f"not searched, since the content is not here: {', '.join(redaction.unseen[:5])}",
+            hint="gittrack pull --content --all",
         )
     if redaction.snapshot.run.source.commit and any(c.place.startswith("source/") for c in redaction.changes):
         session.terminal.warn(

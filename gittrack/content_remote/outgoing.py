@@ -61,5 +61,6 @@ def _read_full(source: io.FileIO, size: int) -> bytes:
 
 def _refuse(file: Path, pointer: Pointer) -> ContentFailed:
     return ContentFailed(
-        f"the content {pointer.oid} is damaged on this machine, and was not sent", hint=f"rm {file} && gittrack pull"
+        f"the content {pointer.oid} is damaged on this machine, and was not sent",
+        hint=f"rm {file} && gittrack pull --content --all",
     )

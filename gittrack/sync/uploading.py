@@ -77,7 +77,7 @@ class Upload:
     def offer(self, plans: Sequence[Plan]) -> Offer:
         """Return what a push of these plans would send at most."""
         here = [pointer for pointer in self._list(plans) if self._content.find(pointer) is not None]
-        place = self.place
+        place = self.place if here else None
         return Offer(len(here), sum(pointer.size for pointer in here), None if place is None else place.address)
 
     def __call__(self, plans: Sequence[Plan]) -> Mapping[str, GittrackError]:
