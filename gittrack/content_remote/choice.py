@@ -5,6 +5,7 @@ Asks nobody yet; knows nothing of runs.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -116,7 +117,7 @@ def _clean_address(address: str) -> str:
 
 
 def _show_path(path: Path) -> str:
-    return clean_text(str(path).encode("utf-8", "surrogateescape"))
+    return clean_text(os.path.normpath(path).encode("utf-8", "surrogateescape"))
 
 
 def _show_endpoint(endpoint: Endpoint) -> str:
