@@ -24,8 +24,11 @@ from test_lfs_ssh import make_ssh
 
 import gittrack
 from gittrack.content import ContentStore
+from gittrack.model import Pointer
 from gittrack.repository import get_repository
+from gittrack.sync.downloading import Choice
 from gittrack.sync.errand import Errand
+from gittrack.sync.ledger import Ledger
 
 TEXTS = {"model.bin": "weights" * 1000, "plots/a.txt": "a picture", "empty.txt": ""}
 ALL = ["model.bin", "plots/a.txt"]
@@ -346,6 +349,18 @@ def test_a_password_is_asked_of_git(repo: Path, hub: Path, server: Scripted) -> 
     assert len(server.objects) == 2
 
 
+def test_an_address_that_cannot_be_used_refuses_runs_with_content_alone(shared: Path, hub: Path) -> None:
+    git(shared, "config", "gittrack.contentRemote", "gopher://x/y")
+    gittrack.start_run("churn").end()
+    assert call("push", "--yes").code == 0
+    record()
+    before = tip_of(hub)
+    failed = call("push")
+    assert (failed.code, "gopher://" in failed.err) == (2, True)
+    assert tip_of(hub) == before
+    assert call("status").code == 0
+
+
 def test_damaged_content_is_not_sent(shared: Path, hub: Path) -> None:
     record()
     file = shared / ".git/lfs/objects" / place_of(name_content(TEXTS["model.bin"].encode()))
@@ -435,3 +450,51 @@ def test_filters_without_content_are_a_mistake(shared: Path) -> None:
         done = call("pull", *option)
         assert (done.code, "about content" in done.err) == (2, True)
     assert call("pull", "--content", "--max-size", "much").code == 2
+
+
+def test_a_server_that_is_set_and_is_none_refuses_the_push(repo: Path, tmp_path: Path) -> None:
+    hub = make_hub(tmp_path / "srv" / "hub.git")
+    with serve_http(tmp_path / "srv") as host:
+        git(repo, "remote", "add", "origin", f"{url(host)}/hub.git")
+        git(repo, "config", "remote.origin.lfsurl", f"{url(host)}/hub.git/info/lfs")
+        record()
+        failed = call("push", "--yes")
+    assert failed.code == 8
+    assert "there is no Git LFS at " in failed.err
+    assert git(hub, "for-each-ref") == ""
+
+
+def test_a_note_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    first, second = (name_content(text) for text in (b"one", b"two"))
+    Ledger(tmp_path, "somewhere").learn(there=[first])
+    (file,) = (tmp_path / "gittrack" / "content").glob("*/known")
+    with file.open("a") as text:
+        text.write(second.oid[:40])
+    Ledger(tmp_path, "somewhere").learn(there=[second])
+    assert Ledger(tmp_path, "somewhere").known == {first.oid, second.oid}
+    assert Ledger(tmp_path, "elsewhere").known == set()
+    Ledger(tmp_path, "somewhere").note_seen({"churn": "1" * 40})
+    Ledger(tmp_path, "somewhere").learn(absent=[first])
+    assert Ledger(tmp_path, "somewhere").known == {second.oid}
+    assert Ledger(tmp_path, "somewhere").list_seen() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "choice", "fits"),
+    [
+        ("a/b.png", Choice(), True),
+        ("a/b.png", Choice(include=("*.png",)), True),
+        ("a/b.png", Choice(include=("a",)), True),
+        ("a/b.png", Choice(include=("a/",)), True),
+        ("a/b.png", Choice(include=("a/*.png",)), True),
+        ("x/a/b.png", Choice(include=("a/*.png",)), False),
+        ("x/a/b.png", Choice(include=("x/a",)), True),
+        ("a/b.png", Choice(include=("b",)), False),
+        ("a/B.png", Choice(include=("b.png",)), False),
+        ("a/b.png", Choice(include=("*.png",), exclude=("a/*",)), False),
+        ("a/b.png", Choice(max_size=10), True),
+        ("a/b.png", Choice(max_size=9), False),
+    ],
+)
+def test_what_globs_and_a_size_choose(path: str, choice: Choice, fits: bool) -> None:
+    assert choice.fits(path, Pointer("0" * 64, 10)) is fits

@@ -20,7 +20,7 @@ from ..content_remote import (
     Transferred,
     send_content,
 )
-from ..errors import GittrackError
+from ..errors import GittrackError, InvalidInput, StoreFailed, Unsupported
 from ..model import Pointer
 from ..settings import Settings
 from ..transport import TransportFailed
@@ -146,6 +146,7 @@ class Upload:
             hint = f"{again}  # what has been sent is not sent again"
             return TransportFailed(message, reason="unreachable", hint=hint)
         message += f"; {again} --no-content shares the runs without it"
-        if not isinstance(error, ContentFailed):
-            return type(error)(message, hint=error.hint or again)
+        for kind in (InvalidInput, Unsupported, StoreFailed):
+            if isinstance(error, kind):
+                return kind(message, hint=error.hint or again)
         return TransportFailed(message, reason="refused", hint=error.hint or again)
