@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from . import layout
+from .address import MIN_PREFIX
 from .admission import (
     FILE_MODE,
     MAX_POINTER_SIZE,
@@ -131,6 +132,20 @@ class History:
                 return entry.commit
         return None
 
+    def find_revision(self, ref: str) -> Revision | None:
+        """Return the revision that speaks for the run of this name, or whose id begins so; its tree is not looked at.
+
+        For runs whose records are damaged: nothing but the branches' commits is read, and all of those. None where
+        there is no such run, or where there are several.
+        """
+        found = [
+            entry
+            for branch in self.list_branches()
+            for entry in branch.revisions
+            if entry.trailers.name == ref or (len(ref) >= MIN_PREFIX and entry.trailers.run_id.startswith(ref.lower()))
+        ]
+        return found[0] if len({entry.trailers.run_id for entry in found}) == 1 else None
+
     def load_snapshot(self, commit: Commit) -> Snapshot:
         """Return the snapshot a run's commit holds; raises Corrupt, naming the commit, where its tree is damaged."""
         where = f"commit {commit.id[:12]}"
@@ -181,19 +196,46 @@ class History:
         files = () if entry is None else self._list_files(entry)
         return {path: decode_pointer(self.store.get_blob(file.id, limit=MAX_POINTER_SIZE)) for path, file in files}
 
-    def _list_files(self, root: TreeEntry) -> Iterator[tuple[str, TreeEntry]]:
+    def salvage_pointers(self, commit: Commit) -> tuple[dict[str, Pointer], dict[str, str]]:
+        """Return the pointers of a damaged or unfit record's artifacts, by path, and what is wrong with the others.
+
+        A directory that cannot be read stands for all that is in it. Raises what `Store.get_tree` does where the tree
+        itself cannot be read.
+        """
+        root = self.store.get_tree(commit.tree).get(layout.ARTIFACTS_DIRECTORY)
+        good: dict[str, Pointer] = {}
+        faults: dict[str, str] = {}
+        for path, entry in self._list_files(root, faults=faults) if root is not None and root.is_tree else ():
+            try:
+                good[path] = decode_pointer(self.store.get_blob(entry.id, limit=MAX_POINTER_SIZE))
+            except GittrackError as error:
+                faults[path] = error.message
+        return good, faults
+
+    def _list_files(self, root: TreeEntry, *, faults: dict[str, str] | None = None) -> Iterator[tuple[str, TreeEntry]]:
+        """Yield every artifact's file; what is unfit goes to `faults`, or raises Corrupt where there are none."""
         pending = [(root, "", 0)]
         directories = seen = 0
         while pending:
             directory, prefix, depth = pending.pop()
-            entries = self.store.get_tree(directory.id)
+            try:
+                entries = self.store.get_tree(directory.id)
+            except GittrackError as error:
+                if faults is None:
+                    raise
+                faults[prefix] = error.message
+                continue
             directories += 1
             seen += len(entries)
             # A tree that names the same directory again and again has more paths than there are atoms.
             if depth > MAX_ARTIFACT_DEPTH or directories > MAX_ARTIFACT_DIRECTORIES or seen > MAX_ARTIFACTS:
                 raise Corrupt(f"artifact directories nested too deep, or too many: {prefix[:80]!r}")
             for name, entry in entries.items():
-                _refuse(find_artifact_fault(prefix + name, entry), "its artifacts are unfit")
+                fault = find_artifact_fault(prefix + name, entry)
+                if fault is not None and faults is not None:
+                    faults[prefix + name] = fault
+                    continue
+                _refuse(fault, "its artifacts are unfit")
                 if entry.is_tree:
                     pending.append((entry, f"{prefix}{name}/", depth + 1))
                 else:

@@ -38,6 +38,7 @@ LAYERS: dict[str, int] = {
     "facts": 1,
     "merge": 1,
     "admission": 1,
+    "artifact_choice": 1,
     "query": 1,
     "compare": 1,
     "group": 1,
@@ -59,6 +60,7 @@ LAYERS: dict[str, int] = {
     "inputs": 2,
     "background": 2,
     "attachment": 2,
+    "delivery": 2,
     # what the branches and journals say, together
     "history": 3,
     "revision": 3,

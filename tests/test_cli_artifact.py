@@ -9,13 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import git
 from snapshots.invocation import call, read, spawn
-from snapshots.samples import EVIL
 
 import gittrack
-from gittrack.cli.artifact import choose_paths
-from gittrack.cli.fetched import plan_targets
-from gittrack.errors import InvalidInput, NotFound
-from gittrack.model import Pointer
+from gittrack.cli.chosen import choose_paths
+from gittrack.errors import NotFound
 
 BINARY = bytes(range(256)) * 5000
 
@@ -111,15 +108,22 @@ def test_a_symbolic_link_is_never_followed(run: gittrack.Run, tmp_path: Path) ->
     (tmp_path / "out").mkdir()
     (tmp_path / "out/plots").symlink_to(tmp_path / "elsewhere")
     words = ("artifact", "get", "latest", "-o", str(tmp_path / "out"))
-    for force in ((), ("--force",)):
-        assert call(*words, *force).code == 2
+    answer = call(*words)
+    assert (answer.code, answer.lines) == (4, [str(tmp_path / "out/model.bin")])
+    assert (
+        "artifact 'plots/a.txt' was not written: 'plots' there is a symbolic link, which is not followed" in answer.err
+    )
+    assert f"error: 2 of 3 artifacts of run {run.name} could not be written" in answer.err
+    (tmp_path / "out/model.bin").unlink()
+    assert call(*words, "--force").code == 4
     (tmp_path / "out/plots").unlink()
+    (tmp_path / "out/model.bin").unlink()
     (tmp_path / "target").write_text("precious")
     (tmp_path / "out/model.bin").symlink_to(tmp_path / "target")
-    assert call(*words, "--force").code == 2
+    assert call(*words, "--force").code == 4
     (tmp_path / "out/model.bin").unlink()
     (tmp_path / "out/model.bin").symlink_to(tmp_path / "dangling")
-    assert call(*words, "--force").code == 2
+    assert call(*words, "--force").code == 4
     assert (tmp_path / "target").read_text() == "precious"
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert not (tmp_path / "dangling").exists()
@@ -127,17 +131,14 @@ def test_a_symbolic_link_is_never_followed(run: gittrack.Run, tmp_path: Path) ->
 
 def test_a_file_in_the_place_of_a_directory_is_left_alone(run: gittrack.Run, tmp_path: Path) -> None:
     (tmp_path / "plots").write_text("a file")
-    assert call("artifact", "get", "latest", "-o", str(tmp_path), "--force").code == 2
+    assert call("artifact", "get", "latest", "-o", str(tmp_path), "--force").code == 4
+    assert (tmp_path / "plots").read_text() == "a file"
     (tmp_path / "plots").unlink()
+    (tmp_path / "model.bin").unlink()
     (tmp_path / "model.bin").mkdir()
-    assert call("artifact", "get", "latest", "-o", str(tmp_path), "--force").code == 2
+    assert call("artifact", "get", "latest", "-o", str(tmp_path), "--force").code == 4
     assert (tmp_path / "model.bin").is_dir()
-
-
-@pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", ".git/config", "a\\b", "", EVIL])
-def test_no_artifact_path_leads_outside(path: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput):
-        plan_targets([(path, Pointer("a" * 64, 1), tmp_path / "content")], tmp_path, force=True)
+    assert (tmp_path / "plots/deep/b.txt").read_text() == "b\n"
 
 
 def test_damaged_content_is_not_written(run: gittrack.Run, tmp_path: Path) -> None:
@@ -155,6 +156,70 @@ def test_content_that_is_elsewhere_is_an_error_with_a_command(run: gittrack.Run,
     assert answer.code == 3
     assert "is not on this machine, and there is no remote that could have it\nhint: gittrack remote\n" in answer.err
     assert not (tmp_path / "out").exists()
+
+
+def test_patterns_and_limits_choose_what_is_fetched(run: gittrack.Run, tmp_path: Path) -> None:
+    def get(*words: str) -> list[str]:
+        out = tmp_path / "-".join(words).replace("/", "_").replace("*", "x")
+        answer = call("artifact", "get", "latest", *words, "-o", str(out))
+        assert answer.code == 0, answer.err
+        return [os.path.relpath(line, out) for line in answer.lines]
+
+    assert get("*.txt") == ["plots/a.txt", "plots/deep/b.txt"]
+    assert get("plots/*.txt") == ["plots/a.txt"]
+    assert get("--exclude", "deep/", "--max-size", "10kB") == ["plots/a.txt"]
+    assert get("--include", "*.bin", "--include", "b.*") == ["model.bin", "plots/deep/b.txt"]
+    rows = read("artifact", "ls", "latest", "pl*", "--json").json("artifacts")
+    assert [row["path"] for row in rows] == ["plots/a.txt", "plots/deep/b.txt"]
+    refused = call("artifact", "get", "latest", "*.png", "-o", str(tmp_path))
+    assert (refused.code, "has no artifact that fits '*.png'" in refused.err) == (3, True)
+    assert call("artifact", "get", "latest", "--max-size", "many").code == 2
+    assert call("artifact", "cat", "latest", "*.txt").code == 2
+
+
+def test_names_that_are_one_on_other_systems_are_refused_and_the_rest_is_fetched(repo: Path, tmp_path: Path) -> None:
+    with gittrack.start_run("churn") as active:
+        for path in (
+            "Model.bin",
+            "model.bin",
+            "d/x",
+            "D/y",
+            "caf\u00e9",
+            "cafe\u0301",
+            ".g\u200cit/config",
+            "COM\u00b9",
+        ):
+            active.log_text(path, path)
+    answer = call("artifact", "get", "latest", "-o", str(tmp_path / "out"))
+    assert answer.code == 4
+    written = sorted(file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.*"))
+    assert written == ["Model.bin"]
+    assert sorted(answer.lines) == [str(tmp_path / "out" / path) for path in ("D/y", "Model.bin", "cafe\u0301")]
+    assert "artifact 'model.bin' was not written: it is the same name as 'Model.bin' on some systems" in answer.err
+    assert "error: 5 of 8 artifacts" in answer.err
+    assert call("artifact", "get", "latest", "model.bin", "-o", str(tmp_path / "one")).code == 0
+
+
+def test_of_an_unfit_record_the_fit_artifacts_are_fetched(repo: Path, tmp_path: Path) -> None:
+    with gittrack.start_run("churn") as active:
+        active.log_text("good", "good.txt")
+        active.log_text("evil", "evil.txt")
+    name = git(repo, "rev-parse", "gittrack/churn")
+    tree = git(repo, "ls-tree", f"{name}:artifacts").replace("\tevil.txt", "\t..\\\\evil.txt")
+    artifacts = git(repo, "mktree", "-z", stdin=tree.replace("\\\\", "\\").replace("\n", "\0").encode() + b"\0")
+    entries = git(repo, "ls-tree", name)
+    entries = entries.replace(git(repo, "rev-parse", f"{name}:artifacts"), artifacts)
+    root = git(repo, "mktree", stdin=entries.encode() + b"\n")
+    message = git(repo, "log", "-1", "--format=%B", name).encode()
+    parent = git(repo, "rev-parse", f"{name}~1")
+    unfit = git(repo, "commit-tree", root, "-p", parent, stdin=message)
+    git(repo, "update-ref", "refs/heads/gittrack/churn", unfit)
+    out = tmp_path / "out"
+    answer = call("artifact", "get", active.id[:8], "-o", str(out))
+    assert (answer.code, answer.lines) == (6, [str(out / "good.txt")])
+    assert "is refused: not a usable artifact path" in answer.err
+    assert [file.name for file in tmp_path.rglob("*evil*")] == []
+    assert (out / "good.txt").read_text() == "good"
 
 
 def test_paths_are_chosen_by_name_and_by_directory() -> None:

@@ -1,59 +1,27 @@
-"""The `artifact` commands: a run's output files, listed, fetched and printed."""
+"""The `artifact` commands that list a run's output files, write them below a directory, and print them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import InvalidInput, NotFound
+from ..errors import Conflict, Corrupt, GittrackError, InvalidInput, StoreFailed
 from .amounts import count, format_size
+from .chosen import PATHS, Artifacts, choose, choose_paths, fetch_missing, find_artifacts, limit_options, read_limits
 from .command import CommandGroup, json_option, pass_session, run_argument
-from .content_transfer import ContentTransfer
-from .failure import find_close
-from .fetched import Target, plan_targets, write_target
 from .session import Session
 from .table import Cell, Column, lay_out
 from .terminal import Screen
 from .text import clean
 
 if TYPE_CHECKING:
-    from ..model import Pointer
-    from ..stored_run import StoredRun
+    from ..delivery import Delivered
     from ..tracker import Tracker
 
 _CHUNK = 1 << 20
-
-
-def choose_paths(known: Sequence[str], wanted: Sequence[str], *, run: str) -> list[str]:
-    """Return the artifact paths that are wanted: each names one, or a directory of them; all where none is named.
-
-    Raises NotFound for a name that is neither.
-    """
-    if not wanted:
-        return sorted(known)
-    chosen: dict[str, None] = {}
-    for name in wanted:
-        below = name.rstrip("/") + "/"
-        matches = [path for path in sorted(known) if path == name or path.startswith(below)]
-        if not matches:
-            close = find_close(name, sorted(known))
-            raise NotFound(
-                f"run {run} has no artifact {name!r:.200}", hint=close[0] if close else f"gittrack artifact ls {run}"
-            )
-        chosen.update(dict.fromkeys(matches))
-    return list(chosen)
-
-
-def is_here(run: StoredRun, path: str) -> bool:
-    """Tell whether an artifact's content is on this machine."""
-    try:
-        run.artifact_file(path)
-    except NotFound:
-        return False
-    return True
 
 
 def render_artifacts(rows: Sequence[tuple[str, int, str, bool]], screen: Screen) -> list[str]:
@@ -68,50 +36,27 @@ def render_artifacts(rows: Sequence[tuple[str, int, str, bool]], screen: Screen)
     return lay_out(columns, screen).lines
 
 
-def fetch_missing(session: Session, tracker: Tracker, artifacts: Mapping[str, Pointer]) -> None:
-    """Fetch the content of artifacts that is not here, with a progress bar.
-
-    Raises NotFound, naming the first artifact, where nobody has the content of one, and what its transfer failed with.
-    """
-    missing = {pointer: path for path, pointer in artifacts.items() if tracker.content.find(pointer) is None}
-    if not missing:
-        return
-    terminal = session.terminal
-    with ContentTransfer(terminal.error_screen, "fetching content") as transfer:
-        done = tracker.fetch_contents(missing, report=transfer, asking=terminal.error_screen.interactive)
-    if done.moved:
-        terminal.note(f"fetched {count(len(done.moved), 'file')}, {format_size(sum(p.size for p in done.moved))}")
-    for failed in done.failed[1:]:
-        terminal.warn(f"artifact {clean(missing[failed.pointer])}: {failed.error.message}")
-    if done.failed:
-        raise done.failed[0].error
-    if done.missing:
-        pointer = done.missing[0]
-        raise NotFound(
-            f"the content of artifact {missing[pointer]!r:.200} ({format_size(pointer.size)}, sha256 "
-            f"{pointer.oid[:12]}) is neither on this machine nor with the remote",
-            hint="git lfs push --all origin  # where the run was recorded",
-        )
-
-
 @click.group("artifact", cls=CommandGroup)
 def artifact() -> None:
-    """List, fetch or print a run's output files."""
+    """List, fetch, print or check a run's output files."""
 
 
-@artifact.command("ls", examples=("gittrack artifact ls latest", "gittrack artifact ls latest plots/"))
+@artifact.command("ls", examples=("gittrack artifact ls latest", "gittrack artifact ls latest plots/ '*.csv'"))
 @run_argument()
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@PATHS
 @json_option()
 @pass_session
 def ls(session: Session, run: str, paths: tuple[str, ...], as_json: bool) -> None:
-    """List a run's artifacts with their sizes."""
+    """List a run's artifacts with their sizes.
+
+    PATH names one, a directory of them, or is a pattern: '*.png' fits at any depth, 'plots/*.png' there, '**' any
+    directories.
+    """
     with session.open_tracker() as tracker:
-        found = tracker.get_run(run)
-        artifacts = found.artifacts()
-        chosen = choose_paths(list(artifacts), paths, run=found.name)
-        here = {path: is_here(found, path) for path in chosen}
-    rows = [(path, artifacts[path].size, artifacts[path].oid, here[path]) for path in chosen]
+        found = find_artifacts(tracker, run)
+        chosen = choose_paths(found.pointers, paths, run=found.name)
+        here = {path: tracker.content.find(found.pointers[path]) is not None for path in chosen}
+    rows = [(path, found.pointers[path].size, found.pointers[path].oid, here[path]) for path in chosen]
     if as_json:
         keys = ("path", "size", "oid", "here")
         session.write_json("artifacts", [dict(zip(keys, row, strict=True)) for row in rows])
@@ -119,13 +64,20 @@ def ls(session: Session, run: str, paths: tuple[str, ...], as_json: bool) -> Non
         session.terminal.write(render_artifacts(rows, session.terminal.screen))
     else:
         session.terminal.note(f"run {found.name} has no artifacts")
+    _raise_damage(session, found)
 
 
 @artifact.command(
-    "get", examples=("gittrack artifact get latest model.pkl", "gittrack artifact get latest plots/ -o results")
+    "get",
+    examples=(
+        "gittrack artifact get latest model.pkl",
+        "gittrack artifact get latest -o results",
+        "gittrack artifact get latest plots/ '*.csv' --exclude 'tmp-*' --max-size 10MB -o results",
+    ),
 )
 @run_argument()
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@PATHS
+@limit_options()
 @click.option(
     "-o",
     "--output",
@@ -136,32 +88,93 @@ def ls(session: Session, run: str, paths: tuple[str, ...], as_json: bool) -> Non
 )
 @click.option("--force", is_flag=True, help="Overwrite files that are there already.")
 @pass_session
-def get(session: Session, run: str, paths: tuple[str, ...], output: Path, force: bool) -> None:
+def get(
+    session: Session,
+    run: str,
+    paths: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    max_size: str | None,
+    output: Path,
+    force: bool,
+) -> None:
     """Fetch artifacts into a directory, under their own paths.
 
-    PATH names an artifact or a directory of them; without one, all are fetched. Contents are verified while they are
-    written; a file that differs and is there already is only overwritten with --force.
+    PATH names an artifact, a directory of them, or is a pattern as for gittrack artifact ls; without one, all are
+    fetched. Contents are verified while they are written; a file that differs and is there already is only overwritten
+    with --force. Nothing is written outside the directory: what cannot be written safely is refused and named, and the
+    rest is fetched.
     """
+    from ..delivery import Item, deliver, find_unsafe
+
+    limits = read_limits(include, exclude, max_size)
     with session.open_tracker() as tracker:
-        found = tracker.get_run(run)
-        artifacts = found.artifacts()
-        chosen = choose_paths(list(artifacts), paths, run=found.name)
-        fetch_missing(session, tracker, {path: artifacts[path] for path in chosen})
-        targets = plan_targets(
-            [(path, artifacts[path], found.artifact_file(path)) for path in chosen], output, force=force
+        found = find_artifacts(tracker, run)
+        chosen = choose(found, paths, limits)
+        unsafe = find_unsafe(chosen)
+        pointers = {path: found.pointers[path] for path in chosen if path not in unsafe}
+        fetch_missing(session, tracker, pointers)
+        if not force:
+            _check_conflict(found, pointers, output)
+        items = [Item(path, found.pointers[path], _find_file(tracker, found, path, unsafe)) for path in chosen]
+        done = deliver(items, output, replace=force)
+    _tell_delivered(session, done, output)
+    _raise_refused(session, found, done)
+
+
+def _check_conflict(found: Artifacts, paths: Iterable[str], output: Path) -> None:
+    from ..delivery import find_conflict
+
+    path = find_conflict(((path, found.pointers[path]) for path in paths), output)
+    if path is not None:
+        raise Conflict(f"{str(output / path)!r} is there already, with other content", hint="add --force, or -o DIR")
+
+
+def _find_file(tracker: Tracker, found: Artifacts, path: str, unsafe: Mapping[str, str]) -> Path:
+    file = None if path in unsafe else tracker.content.find(found.pointers[path])
+    return Path() if file is None else file
+
+
+def _tell_delivered(session: Session, done: Delivered, output: Path) -> None:
+    terminal = session.terminal
+    size = format_size(sum(item.pointer.size for item in done.written))
+    if done.written:
+        terminal.note(f"wrote {count(len(done.written), 'file')}, {size}, below {output}/")
+    if done.there:
+        terminal.note(f"{count(len(done.there), 'file is', 'files are')} there already, with the same content")
+    terminal.write(clean(str(output / item.path)) for item in done.written)
+
+
+def _raise_refused(session: Session, found: Artifacts, done: Delivered) -> None:
+    """Name every artifact that was not written, and raise for the worst reason."""
+    for refused in done.refused:
+        session.terminal.warn(f"artifact {clean(refused.path)!r:.200} was not written: {refused.error.message}")
+    _raise_damage(session, found)
+    if done.refused:
+        worst = next(
+            (entry.error for kind in (Corrupt, StoreFailed) for entry in done.refused if isinstance(entry.error, kind)),
+            done.refused[0].error,
         )
-        for target in targets:
-            write_target(target)
-    _say_written(session, targets, kept=len(chosen) - len(targets), output=output)
+        total = len(done.refused) + len(done.written) + len(done.there)
+        raise type(worst)(
+            f"{len(done.refused)} of {count(total, 'artifact')} of run {found.name} could not be written",
+            hint=worst.hint,
+        )
 
 
-def _say_written(session: Session, targets: Sequence[Target], *, kept: int, output: Path) -> None:
-    size = format_size(sum(target.pointer.size for target in targets))
-    if targets:
-        session.terminal.note(f"wrote {count(len(targets), 'file')}, {size}, below {output}/")
-    if kept:
-        session.terminal.note(f"{count(kept, 'file is', 'files are')} there already, with the same content")
-    session.terminal.write(clean(str(target.file)) for target in targets)
+def _raise_damage(session: Session, found: Artifacts) -> None:
+    """Name what of a damaged record could not be read, and raise that it is damaged."""
+    for path, fault in (found.faults or {}).items():
+        session.terminal.warn(f"artifact {clean(path)!r:.200} is refused: {fault}")
+    if found.damage is not None:
+        raise _say_damaged(found, found.damage)
+
+
+def _say_damaged(found: Artifacts, damage: GittrackError) -> Corrupt:
+    return Corrupt(
+        f"the record of run {found.name} ({found.run_id[:8]}) is damaged: {damage.message}",
+        hint=f"gittrack verify {found.run_id[:8]}",
+    )
 
 
 @artifact.command("cat", examples=("gittrack artifact cat latest output.log | less",))
@@ -176,7 +189,8 @@ def cat(session: Session, run: str, paths: tuple[str, ...]) -> None:
         if unknown and any(path.startswith(unknown[0].rstrip("/") + "/") for path in found.artifacts()):
             raise InvalidInput(f"{unknown[0]!r:.200} is a directory of artifacts", hint=f"gittrack artifact ls {run}")
         if unknown:
-            choose_paths(list(found.artifacts()), unknown, run=found.name)
+            choose_paths(found.artifacts(), unknown, run=found.name)
+            raise InvalidInput(f"{unknown[0]!r:.200} is a pattern, not a path", hint=f"gittrack artifact ls {run}")
         fetch_missing(session, tracker, {path: found.artifacts()[path] for path in paths})
         for path in paths:
             with found.open_artifact(path) as content:
