@@ -73,6 +73,7 @@ LAYERS: dict[str, int] = {
     "redaction": 3,
     "epoch": 3,
     "garbage": 3,
+    "verification": 3,
     "index": 3,
     "sync": 3,
     # the one door to recorded runs
@@ -81,6 +82,7 @@ LAYERS: dict[str, int] = {
     "plotting": 5,
     "follower": 5,
     "deletion": 5,
+    "integrity": 5,
     # a live run
     "recording": 5,
     "run_artifacts": 5,
@@ -179,6 +181,7 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("epoch", "redaction"),
     ("epoch", "revision"),
     ("garbage", "history"),
+    ("verification", "history"),
     ("recorder", "recording"),
     ("recorder", "place"),
     ("recording", "run_artifacts"),

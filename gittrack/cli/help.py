@@ -106,6 +106,12 @@ number changes when a shape does; fields may be added at any time.
                     "created", "removed", "revision", "runs"}}…]
   experiment show   "experiment": one of these
   artifact ls       "artifacts": [{{"path", "size", "oid", "here"}}…]
+  verify            "verified": [{{"id", "name", "experiment", "commit", "good",
+                    "objects", "points", "artifacts", "contents", "hashed",
+                    "not_here": [{{"path", "size"}}…], "findings": FINDINGS}}…],
+                    "content_remote": NAME; each finding is {{"kind", "state",
+                    "place", "reason", "id", "copies", "remedy"}}, its "state"
+                    damaged or missing; "id" is an object's, or a sha256
   tag, note         "tags": {{NAME: VALUE}}; "note": TEXT
   sql               "rows": [{{COLUMN: VALUE}}…]
   init              "settings": {{NAME: {{"value", "from"}}}}

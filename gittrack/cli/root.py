@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "artifact": Entry("artifact:artifact", "List, fetch, print or check a run's output files."),
         "experiment": Entry("experiment:experiment", "List, describe or change experiments."),
         "export": Entry("export:export", "Export runs as CSV, JSON lines, Parquet or a dataset."),
+        "verify": Entry("verify:verify", "Check that runs are still what was recorded."),
         "sql": Entry("sql:sql", "Query runs with SQL, by DuckDB."),
     },
     "Change": {
@@ -101,7 +102,7 @@ class Root(CommandGroup):
         "purge": "gc",
         "prune": "gc",
         "scrub": "redact",
-        "fsck": "recover",
+        "fsck": "verify",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

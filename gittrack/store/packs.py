@@ -10,7 +10,7 @@ import os
 import weakref
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,8 @@ class PackDirectory:
         """Unmap the packs; safe to repeat, and a later read maps them again."""
         self._packs = []
         if self._store is not None:
-            self._store.close()
+            with suppress(BufferError):  # an error that is still held, about damage, has pieces of a pack in its frames
+                self._store.close()
 
     def _locate(self, id: str) -> tuple[Pack, int] | None:
         """Return the pack that holds an object, and where; looks for new packs where the known ones do not."""

@@ -1,0 +1,97 @@
+"""Checks recorded runs from end to end: what is here, and who has a copy of what is not good here.
+
+Knows nothing of terminals; what there is to check and to ask is left to `verification` and `sync`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .errors import Corrupt, GittrackError, NotFound
+from .history import Revision
+from .message import RunTrailers, parse_message
+from .model import Pointer
+from .tracker import Tracker
+from .verification import Copies, Verdict, Verifier, find_copies, list_questionable, list_revisions
+
+_SCALE = 1000
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What became of a check: a verdict for each run, and what the content remote said it has."""
+
+    verdicts: tuple[Verdict, ...]
+    copies: Copies
+
+
+def verify_runs(
+    tracker: Tracker,
+    refs: Sequence[str],
+    *,
+    read_content: bool,
+    offline: bool = False,
+    interactive: bool = False,
+    report: Report = lambda done, total: None,
+) -> Inspection:
+    """Check the runs that are named, or all where none is, and say of what is damaged or not here who has it.
+
+    With `read_content` the bytes of artifacts are read, and not just measured; `offline` asks no remote, and
+    `interactive` lets git ask the person at the terminal for a password. `report` is told how much is done, of how much
+    in all. Changes nothing. Raises NotFound for a run that does not exist, Unsupported where no git is installed.
+    """
+    verdicts: list[Verdict] = []
+    if refs:
+        revisions = [find_revision(tracker, ref) for ref in dict.fromkeys(refs)]
+    else:
+        revisions, verdicts = list_revisions(tracker.history, tracker.history.find_tips())
+    verifier = Verifier(tracker.history, tracker.content, read_content=read_content)
+    total = len(revisions) * _SCALE
+
+    for number, revision in enumerate(revisions):
+
+        def tell(share: float, number: int = number) -> None:
+            report(int((number + share) * _SCALE), total)
+
+        tell(0.0)
+        verdicts.append(verifier.verify(revision, report=tell))
+    report(total, total)
+    copies = _ask(tracker, list_questionable(verdicts), offline=offline, interactive=interactive)
+    return Inspection(tuple(find_copies(tracker.history, verdict, copies) for verdict in verdicts), copies)
+
+
+def find_revision(tracker: Tracker, ref: str) -> Revision:
+    """Return the revision that speaks for a run, be its record damaged or not.
+
+    Raises NotFound for a run that does not exist or that is only being recorded, and what `Tracker.get_run` does.
+    """
+    try:
+        run = tracker.get_run(ref)
+    except (Corrupt, NotFound):
+        revision = tracker.history.find_revision(ref)
+        if revision is None:
+            raise
+        return revision
+    if run.commit is None:
+        raise NotFound(f"run {run.name} is being recorded, and nothing of it is committed yet", hint="gittrack ls")
+    commit = tracker.store.get_commit(run.commit)
+    trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+    assert isinstance(trailers, RunTrailers)
+    return Revision(commit, trailers)
+
+
+def _ask(tracker: Tracker, pointers: Sequence[Pointer], *, offline: bool, interactive: bool) -> Copies:
+    from .sync.holdings import ask_holdings
+
+    if offline:
+        return Copies(unknown="no remote was asked")
+    if not pointers:
+        return Copies()
+    try:
+        found = ask_holdings(tracker.repository, pointers, settings=tracker.settings, interactive=interactive)
+    except GittrackError as error:
+        return Copies(unknown=error.message)
+    return Copies(found.remote, found.held)
