@@ -5,15 +5,26 @@ Knows nothing of terminals; what there is to check and to ask is left to `verifi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from . import layout
 from .errors import Corrupt, GittrackError, NotFound
 from .history import Revision
 from .message import RunTrailers, parse_message
 from .model import Pointer
 from .tracker import Tracker
-from .verification import Copies, Verdict, Verifier, find_copies, list_questionable, list_revisions
+from .verification import (
+    Absent,
+    Copies,
+    Finding,
+    Verdict,
+    Verifier,
+    find_copies,
+    list_questionable,
+    list_revisions,
+    verify_content,
+)
 
 _SCALE = 1000
 
@@ -61,6 +72,53 @@ def verify_runs(
     report(total, total)
     copies = _ask(tracker, list_questionable(verdicts), offline=offline, interactive=interactive)
     return Inspection(tuple(find_copies(tracker.history, verdict, copies) for verdict in verdicts), copies)
+
+
+def check_artifacts(
+    tracker: Tracker,
+    run_id: str,
+    name: str,
+    artifacts: Mapping[str, Pointer],
+    *,
+    faults: Mapping[str, str],
+    offline: bool = False,
+    interactive: bool = False,
+    report: Report = lambda done, total: None,
+) -> Inspection:
+    """Read the content of artifacts of one run, and say of what is damaged or not here who has it.
+
+    `faults` are what is wrong with pointers that cannot be read, by path. Else as `verify_runs`.
+    """
+    directory = layout.ARTIFACTS_DIRECTORY
+    findings = [Finding("pointer", False, f"{directory}/{path}", fault) for path, fault in faults.items()]
+    absent = []
+    known: dict[Pointer, Finding | Absent | None] = {}
+    total = sum(pointer.size for pointer in artifacts.values())
+    done = 0
+    for path, pointer in artifacts.items():
+        report(done, total)
+        if pointer not in known:
+            known[pointer] = verify_content(tracker.content, pointer, read=True)
+        found = known[pointer]
+        if isinstance(found, Absent):
+            absent.append(Absent(path, pointer))
+        elif found is not None:
+            findings.append(replace(found, place=f"{directory}/{path}"))
+        done += pointer.size
+    report(total, total)
+    verdict = Verdict(
+        run_id,
+        name,
+        "",
+        "",
+        tuple(findings),
+        tuple(absent),
+        artifacts=len(artifacts) + len(faults),
+        contents=sum(known[pointer] is None for pointer in artifacts.values()),
+        hashed=True,
+    )
+    copies = _ask(tracker, list_questionable([verdict]), offline=offline, interactive=interactive)
+    return Inspection((find_copies(tracker.history, verdict, copies),), copies)
 
 
 def find_revision(tracker: Tracker, ref: str) -> Revision:

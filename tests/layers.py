@@ -74,6 +74,7 @@ LAYERS: dict[str, int] = {
     "epoch": 3,
     "garbage": 3,
     "verification": 3,
+    "usage": 3,
     "index": 3,
     "sync": 3,
     # the one door to recorded runs
@@ -182,6 +183,8 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("epoch", "revision"),
     ("garbage", "history"),
     ("verification", "history"),
+    ("usage", "history"),
+    ("usage", "index"),
     ("recorder", "recording"),
     ("recorder", "place"),
     ("recording", "run_artifacts"),

@@ -10,6 +10,8 @@ import click
 
 from ..errors import Conflict, Corrupt, GittrackError, InvalidInput, StoreFailed
 from .amounts import count, format_size
+from .artifact_content import rm_content, verify_artifacts
+from .artifact_open import open_artifact
 from .chosen import PATHS, Artifacts, choose, choose_paths, fetch_missing, find_artifacts, limit_options, read_limits
 from .command import CommandGroup, json_option, pass_session, run_argument
 from .session import Session
@@ -38,7 +40,7 @@ def render_artifacts(rows: Sequence[tuple[str, int, str, bool]], screen: Screen)
 
 @click.group("artifact", cls=CommandGroup)
 def artifact() -> None:
-    """List, fetch, print or check a run's output files."""
+    """List, fetch, open or check a run's output files."""
 
 
 @artifact.command("ls", examples=("gittrack artifact ls latest", "gittrack artifact ls latest plots/ '*.csv'"))
@@ -196,3 +198,7 @@ def cat(session: Session, run: str, paths: tuple[str, ...]) -> None:
             with found.open_artifact(path) as content:
                 while chunk := content.read(_CHUNK):
                     session.terminal.write_bytes(chunk)
+
+
+for command in (open_artifact, rm_content, verify_artifacts):
+    artifact.add_command(command)

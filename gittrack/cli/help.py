@@ -106,6 +106,10 @@ number changes when a shape does; fields may be added at any time.
                     "created", "removed", "revision", "runs"}}…]
   experiment show   "experiment": one of these
   artifact ls       "artifacts": [{{"path", "size", "oid", "here"}}…]
+  artifact rm-content  "content": {{"done", "files": [{{"paths", "oid", "size",
+                    "copy", "also_in", "kept"}}…], "deleted": [OID…]}}; "kept"
+                    says why it stays
+  artifact verify   "verified": as verify
   verify            "verified": [{{"id", "name", "experiment", "commit", "good",
                     "objects", "points", "artifacts", "contents", "hashed",
                     "not_here": [{{"path", "size"}}…], "findings": FINDINGS}}…],

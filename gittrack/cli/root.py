@@ -41,7 +41,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "importance": Entry("importance:importance", "Show which params go with a metric."),
         "plot": Entry("plot:plot", "Plot metrics of runs, in the terminal or to a file."),
         "watch": Entry("watch:watch", "Follow a live run until it ends."),
-        "artifact": Entry("artifact:artifact", "List, fetch, print or check a run's output files."),
+        "artifact": Entry("artifact:artifact", "List, fetch, open or check a run's output files."),
         "experiment": Entry("experiment:experiment", "List, describe or change experiments."),
         "export": Entry("export:export", "Export runs as CSV, JSON lines, Parquet or a dataset."),
         "verify": Entry("verify:verify", "Check that runs are still what was recorded."),
