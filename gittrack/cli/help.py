@@ -116,6 +116,13 @@ number changes when a shape does; fields may be added at any time.
                     "content_remote": NAME; each finding is {{"kind", "state",
                     "place", "reason", "id", "copies", "remedy"}}, its "state"
                     damaged or missing; "id" is an object's, or a sha256
+  du                "usage": {{"total": AMOUNT, "experiments": GROUPS, "runs":
+                    GROUPS, "kinds": [{{"suffix", "files", "bytes", "here"}}…],
+                    "not_here", "remote", "gc": {{"runs", "content_now",
+                    "content_later", "objects"}}}}; an AMOUNT is {{"local",
+                    "artifacts", "artifacts_here", "metrics", "source",
+                    "records"}}, a group has also "id", "name", "experiment",
+                    "runs" and "shared"
   tag, note         "tags": {{NAME: VALUE}}; "note": TEXT
   sql               "rows": [{{COLUMN: VALUE}}…]
   init              "settings": {{NAME: {{"value", "from"}}}}

@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "experiment": Entry("experiment:experiment", "List, describe or change experiments."),
         "export": Entry("export:export", "Export runs as CSV, JSON lines, Parquet or a dataset."),
         "verify": Entry("verify:verify", "Check that runs are still what was recorded."),
+        "du": Entry("du:du", "Show how much room runs take, here and elsewhere."),
         "sql": Entry("sql:sql", "Query runs with SQL, by DuckDB."),
     },
     "Change": {

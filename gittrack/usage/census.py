@@ -31,7 +31,7 @@ class RunNeeds:
     """What one run needs: object ids by section, and content by artifact path.
 
     `records` are the run's own small files, its pointers and its directories, `source` is the id of the tree of its
-    source, which is not looked into.
+    source, which is not looked into, and `source_commit` the commit that the code stood on.
     """
 
     run_id: str
@@ -40,6 +40,7 @@ class RunNeeds:
     records: frozenset[str]
     metrics: frozenset[str]
     source: str | None
+    source_commit: str | None
     artifacts: Mapping[str, Pointer]
 
 
@@ -81,6 +82,7 @@ class _Draft:
             frozenset(self.records),
             frozenset(self.metrics),
             self.source,
+            trailers.source_commit,
             {path: known[id] for path, id in sorted(self.pointers.items()) if id in known},
         )
 

@@ -98,7 +98,7 @@ class _Sizes:
 
 def measure_usage(history: History, content: ContentStore, census: Sequence[RunNeeds]) -> Usage:
     """Return what runs take, the largest first; raises StoreFailed where git does not do what it is asked."""
-    sources = _read_sources(history, {needs.source for needs in census if needs.source is not None})
+    sources = _read_sources(history, census)
     wanted = {id for needs in census for ids in (needs.records, needs.metrics) for id in ids}
     wanted.update(id for ids in sources.values() for id in ids)
     pointers = {pointer for needs in census for pointer in needs.artifacts.values()}
@@ -153,9 +153,10 @@ def _sort(groups: Iterable[Group]) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: (-(group.amount.local + group.amount.artifacts), group.name)))
 
 
-def _read_sources(history: History, trees: set[str]) -> dict[str, frozenset[str]]:
+def _read_sources(history: History, census: Sequence[RunNeeds]) -> dict[str, frozenset[str]]:
     """Return the objects of each source tree that nothing but runs needs."""
-    own = _list_own(history, trees)
+    trees = {needs.source for needs in census if needs.source is not None}
+    own = _list_own(history, census)
     known: dict[str, Mapping[str, bool]] = {}
     wanted = [tree for tree in trees if tree in own]
     with GitReader(history.store) as reader:
@@ -181,20 +182,31 @@ def _list_below(root: str, known: Mapping[str, Mapping[str, bool]]) -> set[str]:
     return found
 
 
-def _list_own(history: History, trees: set[str]) -> frozenset[str]:
-    """Return the objects below some trees that the branches and tags of the code do not reach."""
+def _list_own(history: History, census: Sequence[RunNeeds]) -> frozenset[str]:
+    """Return the objects of sources that the code does not hold: at the tips of its branches, and where runs stood."""
+    trees = sorted({needs.source for needs in census if needs.source is not None})
+    if not trees:
+        return frozenset()
     git = Git(history.store.repository.directory, environment={"GIT_GRAFT_FILE": os.devnull})
-    namespace = history.namespace
-    refs = git.run("for-each-ref", "--format=%(objectname) %(objecttype) %(refname)").decode("utf-8", "replace")
-    lines = [f"{tree}\n" for tree in sorted(trees)]
-    for line in refs.splitlines():
+    tips = _list_code_tips(git, history.namespace)
+    lines = "".join(f"{id}\n" for id in tips).encode("ascii")
+    reached = git.run("--no-replace-objects", "rev-list", "--stdin", input=lines) if tips else b""
+    stood_on = {needs.source_commit for needs in census if needs.source_commit is not None}
+    code = [*tips, *sorted(stood_on & set(reached.decode("ascii").split()))]
+    arguments = ("--no-replace-objects", "rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--stdin")
+    asked = "".join([*(f"{tree}\n" for tree in trees), *(f"^{commit}^{{tree}}\n" for commit in code)])
+    return frozenset(git.run(*arguments, input=asked.encode("ascii")).decode("ascii").split())
+
+
+def _list_code_tips(git: Git, namespace: str) -> list[str]:
+    listed = git.run("for-each-ref", "--format=%(objectname) %(objecttype) %(refname)", "refs/heads/", "refs/remotes/")
+    tips: dict[str, None] = {}
+    for line in listed.decode("utf-8", "replace").splitlines():
         id, kind, ref = line.split(" ", 2)
         ours = layout.find_branch_slug(ref, namespace) or layout.find_tracking_slug(ref, namespace)
-        if not ours and kind in ("commit", "tag") and not ref.startswith("refs/gittrack/"):
-            lines.append(f"^{id}\n")
-    arguments = ("--no-replace-objects", "rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--stdin")
-    listed = git.run(*arguments, input="".join(lines).encode("ascii")) if trees else b""
-    return frozenset(listed.decode("ascii").split())
+        if kind == "commit" and not ours:
+            tips[id] = None
+    return list(tips)
 
 
 def _read_sizes(history: History, ids: Sequence[str]) -> Iterator[tuple[str, int]]:
