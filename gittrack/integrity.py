@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import layout
-from .errors import Corrupt, GittrackError, NotFound
+from .errors import Ambiguous, GittrackError, NotFound
 from .history import Revision
+from .lookup import choose_row
 from .message import RunTrailers, parse_message
 from .model import Pointer
 from .tracker import Tracker
@@ -122,21 +123,26 @@ def check_artifacts(
 
 
 def find_revision(tracker: Tracker, ref: str) -> Revision:
-    """Return the revision that speaks for a run, be its record damaged or not.
+    """Return the revision that speaks for a run, be its record damaged or not: by the index, else by the branches.
 
-    Raises NotFound for a run that does not exist or that is only being recorded, and what `Tracker.get_run` does.
+    Raises NotFound for a run that does not exist or of which nothing is committed yet, Ambiguous, and Corrupt where its
+    commit itself cannot be read.
     """
+    frame = tracker.load_frame(removed=True)
     try:
-        run = tracker.get_run(ref)
-    except (Corrupt, NotFound):
+        row = choose_row(ref, frame)
+    except Ambiguous:
+        raise
+    except NotFound:
         revision = tracker.history.find_revision(ref)
         if revision is None:
             raise
         return revision
-    if run.commit is None:
-        raise NotFound(f"run {run.name} is being recorded, and nothing of it is committed yet", hint="gittrack ls")
-    commit = tracker.store.get_commit(run.commit)
-    trailers = parse_message(commit.message, where=f"commit {commit.id[:12]}")
+    id = frame.get_attribute("commit")[row].as_py()
+    if id is None:
+        raise NotFound(f"run {ref} is being recorded, and nothing of it is committed yet", hint="gittrack ls")
+    commit = tracker.store.get_commit(id)
+    trailers = parse_message(commit.message, where=f"commit {id[:12]}")
     assert isinstance(trailers, RunTrailers)
     return Revision(commit, trailers)
 

@@ -284,6 +284,27 @@ def test_what_runs_share_is_read_once_and_reported_for_each(run: gittrack.Run, r
     assert [list_findings(verdict) for verdict in verdicts] == [[("object", "damaged", "source/train.py")]] * 2
 
 
+def test_a_damaged_run_is_found_by_any_of_its_names(run: gittrack.Run, repo: Path, tmp_path: Path) -> None:
+    assert call("verify", "latest").code == 0
+    damage(find_file(repo, f"{run.commit}:params.json"))
+    for ref in ("latest", run.name, run.id, run.id[:6], str(run.commit)[:10]):
+        assert [verdict["id"] for verdict in verify(ref)[1]] == [run.id]
+    answer = call("artifact", "get", "latest", "-o", str(tmp_path / "out"))
+    assert (answer.code, len(answer.lines)) == (6, 3)
+    assert f"hint: gittrack verify {run.id[:8]}" in answer.err
+    assert call("artifact", "verify", "latest").code == 6
+    index = repo / ".git/gittrack/index"
+    index.rename(index.with_name("index-before"))
+    for ref in (run.name, run.id, run.id[:6]):
+        assert [verdict["id"] for verdict in verify(ref)[1]] == [run.id]
+
+
+def test_a_run_that_is_only_being_recorded_cannot_be_checked(repo: Path) -> None:
+    with gittrack.start_run("churn") as active:
+        answer = call("verify", active.id)
+    assert (answer.code, "nothing of it is committed yet" in answer.err) == (3, True)
+
+
 def test_progress_reaches_its_end(run: gittrack.Run, repo: Path) -> None:
     seen: list[tuple[int, int]] = []
     with Tracker.open(repo) as tracker:

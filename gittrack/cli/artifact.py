@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Conflict, Corrupt, GittrackError, InvalidInput, StoreFailed
+from ..errors import Conflict, Corrupt, InvalidInput, StoreFailed
 from .amounts import count, format_size
 from .artifact_content import rm_content, verify_artifacts
 from .artifact_open import open_artifact
-from .chosen import PATHS, Artifacts, choose, choose_paths, fetch_missing, find_artifacts, limit_options, read_limits
+from .chosen import (
+    PATHS,
+    Artifacts,
+    choose,
+    choose_paths,
+    fetch_missing,
+    find_artifacts,
+    limit_options,
+    raise_damage,
+    read_limits,
+)
 from .command import CommandGroup, json_option, pass_session, run_argument
 from .session import Session
 from .table import Cell, Column, lay_out
@@ -66,7 +76,7 @@ def ls(session: Session, run: str, paths: tuple[str, ...], as_json: bool) -> Non
         session.terminal.write(render_artifacts(rows, session.terminal.screen))
     else:
         session.terminal.note(f"run {found.name} has no artifacts")
-    _raise_damage(session, found)
+    raise_damage(session, found)
 
 
 @artifact.command(
@@ -151,7 +161,7 @@ def _raise_refused(session: Session, found: Artifacts, done: Delivered) -> None:
     """Name every artifact that was not written, and raise for the worst reason."""
     for refused in done.refused:
         session.terminal.warn(f"artifact {clean(refused.path)!r:.200} was not written: {refused.error.message}")
-    _raise_damage(session, found)
+    raise_damage(session, found)
     if done.refused:
         worst = next(
             (entry.error for kind in (Corrupt, StoreFailed) for entry in done.refused if isinstance(entry.error, kind)),
@@ -162,21 +172,6 @@ def _raise_refused(session: Session, found: Artifacts, done: Delivered) -> None:
             f"{len(done.refused)} of {count(total, 'artifact')} of run {found.name} could not be written",
             hint=worst.hint,
         )
-
-
-def _raise_damage(session: Session, found: Artifacts) -> None:
-    """Name what of a damaged record could not be read, and raise that it is damaged."""
-    for path, fault in (found.faults or {}).items():
-        session.terminal.warn(f"artifact {clean(path)!r:.200} is refused: {fault}")
-    if found.damage is not None:
-        raise _say_damaged(found, found.damage)
-
-
-def _say_damaged(found: Artifacts, damage: GittrackError) -> Corrupt:
-    return Corrupt(
-        f"the record of run {found.name} ({found.run_id[:8]}) is damaged: {damage.message}",
-        hint=f"gittrack verify {found.run_id[:8]}",
-    )
 
 
 @artifact.command("cat", examples=("gittrack artifact cat latest output.log | less",))

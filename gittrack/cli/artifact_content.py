@@ -11,7 +11,7 @@ import click
 
 from ..errors import Conflict
 from .amounts import count, format_size
-from .chosen import PATHS, choose, find_artifacts, limit_options, read_limits
+from .chosen import PATHS, choose, find_artifacts, limit_options, raise_damage, read_limits
 from .command import Command, json_option, pass_session, run_argument
 from .progress import Progress
 from .session import Session
@@ -217,6 +217,5 @@ def verify_artifacts(
         size = format_size(sum(p.size for p in chosen.values()) - sum(entry.pointer.size for entry in verdict.absent))
         if not verdict.findings:
             terminal.note(f"{count(verdict.contents, 'content')} of run {found.name} good, {size} read")
-    if found.damage is not None:
-        terminal.warn(f"the record of the run is damaged: {found.damage.message}", hint=f"gittrack verify {run}")
+    raise_damage(session, found)
     raise_verdict(done.verdicts, hint=None)

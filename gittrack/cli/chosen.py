@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..artifact_choice import Limits, choose_allowed, find_named, is_pattern, parse_size
-from ..errors import Corrupt, GittrackError, NotFound
+from ..errors import Ambiguous, Corrupt, GittrackError, NotFound
 from .amounts import count, format_size
 from .content_transfer import ContentTransfer
 from .failure import find_close
@@ -41,23 +41,36 @@ class Artifacts:
 
 
 def find_artifacts(tracker: Tracker, ref: str) -> Artifacts:
-    """Return the artifacts of a run, as far as they can be read; raises what `Tracker.get_run` does for other damage.
+    """Return the artifacts of a run, as far as they can be read; raises as `Tracker.get_run` does otherwise.
 
     A record that is damaged or unfit as a whole still gives out those of its artifacts that are neither.
     """
     try:
         run = tracker.get_run(ref)
         return Artifacts(run.id, run.name, run.artifacts())
+    except Ambiguous:
+        raise
     except (Corrupt, NotFound) as error:
-        revision = tracker.history.find_revision(ref)
-        if revision is None:
-            raise
+        from ..integrity import find_revision
+
+        revision = find_revision(tracker, ref)
         try:
             good, faults = tracker.history.salvage_pointers(revision.commit)
         except GittrackError:
             raise error from None
         trailers = revision.trailers
         return Artifacts(trailers.run_id, trailers.name, good, damage=error, faults=faults)
+
+
+def raise_damage(session: Session, found: Artifacts) -> None:
+    """Name what of a damaged record could not be read, and raise Corrupt; does nothing for a good one."""
+    for path, fault in (found.faults or {}).items():
+        session.terminal.warn(f"artifact {clean(path)!r:.200} is refused: {fault}")
+    if found.damage is not None:
+        raise Corrupt(
+            f"the record of run {found.name} ({found.run_id[:8]}) is damaged: {found.damage.message}",
+            hint=f"gittrack verify {found.run_id[:8]}",
+        )
 
 
 def choose_paths(known: Iterable[str], wanted: Sequence[str], *, run: str) -> list[str]:

@@ -173,6 +173,8 @@ def _tell(session: Session, done: Inspection) -> None:
     if promised:
         terminal.note(f"{count(promised, 'object')} are left with the remote of this partial clone, and not checked")
     good = [verdict for verdict in done.verdicts if not verdict.findings]
+    if done.verdicts and not good:
+        return
     objects, contents = sum(v.objects for v in good), sum(v.contents for v in good)
     read = "read" if any(verdict.hashed for verdict in good) else "of the right size"
     terminal.note(
