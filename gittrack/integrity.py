@@ -60,16 +60,15 @@ def verify_runs(
         revisions = [find_revision(tracker, ref) for ref in dict.fromkeys(refs)]
     else:
         revisions, verdicts = list_revisions(tracker.history, tracker.history.find_tips())
-    verifier = Verifier(tracker.history, tracker.content, read_content=read_content)
     total = len(revisions) * _SCALE
+    with Verifier(tracker.history, tracker.content, read_content=read_content) as verifier:
+        for number, revision in enumerate(revisions):
 
-    for number, revision in enumerate(revisions):
+            def tell(share: float, number: int = number) -> None:
+                report(int((number + share) * _SCALE), total)
 
-        def tell(share: float, number: int = number) -> None:
-            report(int((number + share) * _SCALE), total)
-
-        tell(0.0)
-        verdicts.append(verifier.verify(revision, report=tell))
+            tell(0.0)
+            verdicts.append(verifier.verify(revision, report=tell))
     report(total, total)
     copies = _ask(tracker, list_questionable(verdicts), offline=offline, interactive=interactive)
     return Inspection(tuple(find_copies(tracker.history, verdict, copies) for verdict in verdicts), copies)

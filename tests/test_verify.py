@@ -272,9 +272,9 @@ def test_what_runs_share_is_read_once_and_reported_for_each(run: gittrack.Run, r
     with gittrack.start_run("churn"):
         pass
     history = History(open_store(get_repository(repo)))
-    verifier = Verifier(history, ContentStore(repo / ".git/lfs"), read_content=False)
     revisions = history.get_branch("churn").revisions
-    first, second = (verifier.verify(revision) for revision in revisions)
+    with Verifier(history, ContentStore(repo / ".git/lfs"), read_content=False) as verifier:
+        first, second = (verifier.verify(revision) for revision in revisions)
     assert first.findings == second.findings == ()
     assert first.objects > 0 < second.objects
     assert sum((first.objects, second.objects)) < 2 * second.objects + first.objects

@@ -40,7 +40,8 @@ class Copies:
 
 def find_copies(history: History, verdict: Verdict, copies: Copies) -> Verdict:
     """Return a verdict whose findings say who has a copy; content that nobody has is a finding from now on."""
-    remotes = _find_remotes(history, verdict) if any(found.kind != "content" for found in verdict.findings) else ()
+    asked = any(found.id and found.pointer is None for found in verdict.findings)
+    remotes = _find_remotes(history, verdict) if asked else ()
     findings = [
         _trace_content(found, verdict, copies)
         if found.pointer is not None

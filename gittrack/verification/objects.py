@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 from ..errors import Corrupt, GittrackError
-from ..git import Git
+from ..git import Git, Stream
 from ..store import Store, TreeEntry
 from ..store.encoding import Kind, parse_tree
 
 _PIECE = 1 << 20
+# So many ids and newlines fit into the smallest pipe there is, of 16 KiB, whatever the hash.
+_MOST_QUESTIONS = 250
 _MAX_TREE_SIZE = 256 << 20
 # What the store itself is asked to read, to say what is wrong with an object or to contradict git.
 _MAX_SECOND_LOOK = 256 << 20
@@ -41,26 +43,59 @@ class _Cut(Exception):
     """git ended before it had answered."""
 
 
-def check_objects(store: Store, wanted: Mapping[str, Kind]) -> Iterator[Checked]:
-    """Yield what became of each object, in order; raises Unsupported where no git is installed."""
-    # What is not in a partial clone is not to be fetched by looking; the store knows no grafts, nor must git.
-    git = Git(store.repository.directory, environment={"GIT_NO_LAZY_FETCH": "1", "GIT_GRAFT_FILE": os.devnull})
-    left = list(wanted)
-    while left:
-        asked, left = left, []
-        lines = "".join(f"{id}\n" for id in asked).encode("ascii")
+class ObjectChecker:
+    """Reads objects and compares each with its id. Use it as a context manager, or close it.
+
+    One git answers all the time, unless it ends.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # What is not in a partial clone is not to be fetched by looking; the store knows no grafts, nor must git.
+        environment = {"GIT_NO_LAZY_FETCH": "1", "GIT_GRAFT_FILE": os.devnull}
+        self._git = Git(store.repository.directory, environment=environment)
+        self._stream: Stream | None = None
+
+    def close(self) -> None:
+        """End the conversation with git; safe to repeat."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.cancel()
+
+    def __enter__(self) -> ObjectChecker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self, wanted: Mapping[str, Kind]) -> Iterator[Checked]:
+        """Yield what became of each object, in order; to be exhausted. Raises Unsupported where no git is installed."""
+        ids = list(wanted)
         done = 0
-        try:
-            with git.answer("--no-replace-objects", "cat-file", "--batch", "--buffer", input=lines) as answer:
+        while done < len(ids):
+            asked = ids[done : done + _MOST_QUESTIONS]
+            try:
+                answers = self._ask(asked)
                 for id in asked:
-                    checked = _read(store, answer.stdout, id, wanted[id])
+                    checked = _read(self._store, answers, id, wanted[id])
                     done += 1
                     yield checked
-                    if done == len(asked):
-                        return
-        except _Cut:
-            yield _look_again(store, asked[done], wanted[asked[done]], "it cannot be unpacked")
-            left = asked[done + 1 :]
+            except _Cut:
+                self.close()
+                id = ids[done]
+                done += 1
+                yield _look_again(self._store, id, wanted[id], "it cannot be unpacked")
+
+    def _ask(self, ids: Sequence[str]) -> IO[bytes]:
+        """Pass on some questions, no more than a pipe holds: git may wait for its answers to be read meanwhile."""
+        if self._stream is None:
+            self._stream = self._git.stream("--no-replace-objects", "cat-file", "--batch")
+        try:
+            self._stream.stdin.write("".join(f"{id}\n" for id in ids).encode("ascii"))
+            self._stream.stdin.flush()
+        except BrokenPipeError:
+            raise _Cut from None
+        return self._stream.stdout
 
 
 def _read(store: Store, answers: IO[bytes], id: str, kind: Kind) -> Checked:

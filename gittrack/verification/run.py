@@ -20,7 +20,7 @@ from ..snapshot import decode_params, decode_run, decode_summary, encode_summary
 from ..store import TreeEntry
 from ..store.encoding import GITLINK_MODE, Kind
 from .findings import Absent, Finding, Verdict, list_sections
-from .objects import check_objects
+from .objects import ObjectChecker
 
 # How much of a run's check is done when its objects are read, and when its metrics are too.
 _OBJECTS_SHARE, _METRICS_SHARE = 0.2, 0.4
@@ -54,16 +54,30 @@ class _Look:
 
 
 class Verifier:
-    """Checks the runs of one store; with `read_content` the bytes of artifacts are hashed, and not just measured."""
+    """Checks the runs of one store; with `read_content` the bytes of artifacts are hashed, and not just measured.
+
+    Use it as a context manager, or close it.
+    """
 
     def __init__(self, history: History, content: ContentStore, *, read_content: bool) -> None:
         self._history = history
         self._store = history.store
         self._content = content
         self._read_content = read_content
+        self._objects = ObjectChecker(history.store)
         self._good: set[bytes] = set()
         self._promised: set[str] = set()
         self._contents: dict[Pointer, Finding | Absent | None] = {}
+
+    def close(self) -> None:
+        """Let go of what reads objects; safe to repeat."""
+        self._objects.close()
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def verify(self, revision: Revision, *, report: Report = lambda share: None) -> Verdict:
         """Check the revision that speaks for a run; `report` is told which share of it is done.
@@ -104,7 +118,7 @@ class Verifier:
         seen = set(wanted)
         while wanted:
             below: dict[str, tuple[Kind, str]] = {}
-            for checked in check_objects(self._store, {id: kind for id, (kind, _) in wanted.items()}):
+            for checked in self._objects.check({id: kind for id, (kind, _) in wanted.items()}):
                 place = wanted[checked.id][1]
                 if checked.promised:
                     look.promised += 1
