@@ -85,6 +85,14 @@ def test_a_remote_that_cannot_be_asked_has_nothing(run: gittrack.Run, shared: Pa
     assert "it is not known whether a remote has it" in answer.err
 
 
+def test_what_the_remote_has_in_another_size_is_no_copy(run: gittrack.Run, shared: Path, hub: Path) -> None:
+    model = run.artifact_file("model.bin")
+    share(shared, hub, model)
+    (hub / "lfs/objects" / model.relative_to(shared / ".git/lfs/objects")).write_bytes(b"wei")
+    answer = call("artifact", "rm-content", "second-ox-2", "model.bin", "--yes")
+    assert (answer.code, model.exists(), "origin does not have it" in answer.err) == (4, True, True)
+
+
 def test_what_a_run_needs_that_is_being_recorded_stays(run: gittrack.Run, shared: Path, hub: Path) -> None:
     model = run.artifact_file("model.bin")
     share(shared, hub, model)

@@ -119,18 +119,21 @@ def test_sending_again_changes_nothing(
     assert fetch_content(remote, other, pointers, report=ignore).there == tuple(pointers)
 
 
-def test_the_remote_tells_what_it_has(remote: ContentRemote, content: ContentStore) -> None:
+def test_the_remote_tells_what_it_has(place: Place, remote: ContentRemote, content: ContentStore) -> None:
     here = [upload(remote, content, make_data(100, seed)) for seed in range(3)]
     lacking = [name(make_data(100, seed)) for seed in range(10, 13)]
     mixed = [lacking[0], here[0], here[1], lacking[1], here[2], lacking[2]]
     assert remote.prepare_uploads(mixed) == lacking
     assert remote.prepare_downloads(mixed) == here
-    assert remote.prepare_uploads([]) == remote.prepare_downloads([]) == []
+    assert remote.list_whole(mixed) == here
+    assert remote.prepare_uploads([]) == remote.prepare_downloads([]) == remote.list_whole([]) == []
+    place.write(here[1], b"cut short")
+    assert place.open().list_whole(mixed) == [here[0], here[2]]
 
 
 def test_nothing_at_all_needs_no_remote(remote: ContentRemote, content: ContentStore) -> None:
     empty = name(b"")
-    assert remote.prepare_uploads([empty]) == remote.prepare_downloads([empty]) == []
+    assert remote.prepare_uploads([empty]) == remote.prepare_downloads([empty]) == remote.list_whole([empty]) == []
     assert send_content(remote, content, [empty], report=ignore).there == (empty,)
     assert fetch_content(remote, content, [empty], report=ignore).there == (empty,)
     assert read(content, empty) == b""

@@ -75,6 +75,12 @@ class DirectoryRemote:
         with self._explaining():
             return [pointer for pointer in pointers if pointer.size and self._find_size(pointer) is not None]
 
+    def list_whole(self, pointers: Sequence[Pointer]) -> list[Pointer]:
+        """Return what is there in its size."""
+        self._check_anchor()
+        with self._explaining():
+            return [pointer for pointer in pointers if pointer.size and self._find_size(pointer) == pointer.size]
+
     def upload(self, pointer: Pointer, file: Path, *, advance: Advance) -> None:
         """Copy a content from a file, durably."""
         path = self._path(pointer)

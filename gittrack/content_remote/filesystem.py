@@ -83,6 +83,11 @@ class FilesystemRemote:
         sizes = self._find_sizes(pointers)
         return [pointer for pointer in pointers if pointer.size and sizes[pointer] is not None]
 
+    def list_whole(self, pointers: Sequence[Pointer]) -> list[Pointer]:
+        """Return what is there in its size."""
+        sizes = self._find_sizes(pointers)
+        return [pointer for pointer in pointers if pointer.size and sizes[pointer] == pointer.size]
+
     def upload(self, pointer: Pointer, file: Path, *, advance: Advance) -> None:
         """Send a content as a stream: at most one part of it is in memory."""
         path = self._path(pointer)

@@ -110,6 +110,13 @@ class LfsRemote:
         answers = self._ask("download", pointers)
         return [pointer for pointer in answers if answers[pointer].code not in _MISSING]
 
+    def list_whole(self, pointers: Sequence[Pointer]) -> list[Pointer]:
+        """Return what the server would send; it says so of nothing that it refuses, or has in another size."""
+        answers = self._ask("download", pointers)
+        return [
+            pointer for pointer in answers if answers[pointer].code is None and "download" in answers[pointer].actions
+        ]
+
     def upload(self, pointer: Pointer, file: Path, *, advance: Advance) -> None:
         """Send a content, and have the server verify that it has it. An expired address is asked for again, once."""
         body = _FileBody(pointer, file, advance)

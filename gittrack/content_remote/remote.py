@@ -86,6 +86,13 @@ class ContentRemote(Protocol):
         """Return those of some content that the remote has, damaged or not; asks about all at once where it can."""
         ...
 
+    def list_whole(self, pointers: Sequence[Pointer]) -> list[Pointer]:
+        """Return those of some content that the remote says it has, in their size, and would send.
+
+        On this one can rely before the last other copy is deleted, as far as on anybody's word: bytes are not compared.
+        """
+        ...
+
     def upload(self, pointer: Pointer, file: Path, *, advance: Advance) -> None:
         """Send a content, whose bytes are in a file. Does nothing where the remote has it by now.
 

@@ -51,5 +51,5 @@ def ask_holdings(
     held: set[Pointer] = set()
     with closing(place):
         while batch := list(islice(remaining, _BATCH)):
-            held.update(place.prepare_downloads(batch))
+            held.update(place.list_whole(batch))
         return Holdings(place.name, frozenset(held))
