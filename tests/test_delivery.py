@@ -231,6 +231,25 @@ def test_other_content_is_replaced_only_when_that_is_asked_for(tmp_path: Path) -
     assert "a device, a pipe or a socket" in refused.error.message
 
 
+def test_what_comes_to_stand_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """A pipe as the content lets the test act between the look at the place and the writing of the file."""
+    out, item = tmp_path / "out", make_item("a", tmp_path, b"new")
+    item.content.unlink()
+    os.mkfifo(item.content)
+
+    def come_between() -> None:
+        with item.content.open("wb") as pipe:  # opens once the content is being read
+            (out / "a").write_bytes(b"mine")
+            pipe.write(b"new")
+
+    thread = threading.Thread(target=come_between, daemon=True)
+    thread.start()
+    (refused,) = deliver([item], out, replace=False).refused
+    thread.join(10)
+    assert "has come to be there meanwhile" in refused.error.message
+    assert (list_files(out), (out / "a").read_bytes()) == (["a"], b"mine")
+
+
 def test_damaged_content_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     bad, good = make_item("bad", tmp_path, b"one"), make_item("good", tmp_path, b"two")
     bad.content.write_bytes(b"eno")

@@ -123,7 +123,7 @@ def _deliver_one(root: int, item: Item, *, replace: bool) -> bool:
                 return False
             if not replace:
                 raise Conflict(f"{item.path!r} is there already, with other content", hint="--force")
-        _write(parent, names[-1], item)
+        _write(parent, names[-1], item, replace=replace)
         return True
 
 
@@ -134,18 +134,31 @@ def _is_same(parent: int, name: str, pointer: Pointer) -> bool:
         return has_content(file, pointer)
 
 
-def _write(parent: int, name: str, item: Item) -> None:
+def _write(parent: int, name: str, item: Item, *, replace: bool) -> None:
     draft = f".gittrack-{os.getpid()}-{os.urandom(8).hex()}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, 0o644, dir_fd=parent)
     try:
         with os.fdopen(descriptor, "wb") as output:
             _copy(item, output)
-        os.replace(draft, name, src_dir_fd=parent, dst_dir_fd=parent)
+        if replace or not _link(parent, draft, name, item):
+            os.replace(draft, name, src_dir_fd=parent, dst_dir_fd=parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=parent)
         raise
+
+
+def _link(parent: int, draft: str, name: str, item: Item) -> bool:
+    """Give a file its name unless something has come to stand there; tell whether the file system can do that."""
+    try:
+        os.link(draft, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+    except FileExistsError:
+        raise Conflict(f"{item.path!r} has come to be there meanwhile", hint="--force") from None
+    except OSError:  # no hard links here
+        return False
+    os.unlink(draft, dir_fd=parent)
+    return True
 
 
 def _copy(item: Item, output: BinaryIO) -> None:
