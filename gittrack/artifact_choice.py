@@ -14,10 +14,10 @@ from .errors import InvalidInput
 from .model import Pointer
 
 _ANY_DEPTH = "**"
-_UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_UNITS |= {f"{unit}B": factor for unit, factor in _UNITS.items() if unit not in ("", "B")}
-_UNITS |= {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
-_UNITS |= {f"{unit}B": factor for unit, factor in _UNITS.items() if unit.endswith("I")}
+# A letter alone is a power of 1024, as in Git's configuration; with a B behind it, of 1000, as sizes are printed.
+_UNITS = {"": 1, "B": 1}
+_UNITS |= {f"{unit}{more}": 1 << 10 * step for step, unit in enumerate("KMGT", 1) for more in ("", "I", "IB")}
+_UNITS |= {f"{unit}B": 1000**step for step, unit in enumerate("KMGT", 1)}
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def choose_allowed(artifacts: Mapping[str, Pointer], paths: Iterable[str], limit
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of a size such as `500`, `10MB` or `1.5 GiB`; raises InvalidInput for anything else."""
+    """Return the bytes of a size such as `500`, `20m`, `10MB` or `1.5 GiB`; raises InvalidInput for anything else."""
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,3})", text.strip())
     factor = _UNITS.get(match.group(2).upper()) if match else None
     if match is None or factor is None:
-        raise InvalidInput(f"not a size: {text!r:.60}", hint="a size is 500, 200kB, 10MB or 1.5GiB")
+        raise InvalidInput(f"not a size: {text!r:.60}", hint="--max-size 20m")
     return int(float(match.group(1)) * factor)

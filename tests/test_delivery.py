@@ -299,7 +299,17 @@ def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("0", 0), ("500", 500), ("10MB", 10_000_000), ("1.5 GiB", 3 << 29), ("2k", 2000), ("3Ki", 3072)]
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("500", 500),
+        ("10MB", 10_000_000),
+        ("1.5 GiB", 3 << 29),
+        ("2k", 2048),
+        ("3Ki", 3072),
+        ("20m", 20 << 20),
+        ("2 kB", 2000),
+    ],
 )
 def test_sizes_are_read(text: str, size: int) -> None:
     assert parse_size(text) == size

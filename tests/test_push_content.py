@@ -23,10 +23,10 @@ from snapshots.invocation import COMMAND, Answer, call, read
 from test_lfs_ssh import make_ssh
 
 import gittrack
+from gittrack.artifact_choice import Limits
 from gittrack.content import ContentStore
 from gittrack.model import Pointer
 from gittrack.repository import get_repository
-from gittrack.sync.downloading import Choice
 from gittrack.sync.errand import Errand
 from gittrack.sync.ledger import Ledger
 
@@ -482,19 +482,19 @@ def test_a_note_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "choice", "fits"),
     [
-        ("a/b.png", Choice(), True),
-        ("a/b.png", Choice(include=("*.png",)), True),
-        ("a/b.png", Choice(include=("a",)), True),
-        ("a/b.png", Choice(include=("a/",)), True),
-        ("a/b.png", Choice(include=("a/*.png",)), True),
-        ("x/a/b.png", Choice(include=("a/*.png",)), False),
-        ("x/a/b.png", Choice(include=("x/a",)), True),
-        ("a/b.png", Choice(include=("b",)), False),
-        ("a/B.png", Choice(include=("b.png",)), False),
-        ("a/b.png", Choice(include=("*.png",), exclude=("a/*",)), False),
-        ("a/b.png", Choice(max_size=10), True),
-        ("a/b.png", Choice(max_size=9), False),
+        ("a/b.png", Limits(), True),
+        ("a/b.png", Limits(include=("*.png",)), True),
+        ("a/b.png", Limits(include=("a",)), True),
+        ("a/b.png", Limits(include=("a/",)), True),
+        ("a/b.png", Limits(include=("a/*.png",)), True),
+        ("x/a/b.png", Limits(include=("a/*.png",)), False),
+        ("x/a/b.png", Limits(include=("x/a",)), True),
+        ("a/b.png", Limits(include=("b",)), False),
+        ("a/B.png", Limits(include=("b.png",)), False),
+        ("a/b.png", Limits(include=("*.png",), exclude=("a/*",)), False),
+        ("a/b.png", Limits(max_size=10), True),
+        ("a/b.png", Limits(max_size=9), False),
     ],
 )
-def test_what_globs_and_a_size_choose(path: str, choice: Choice, fits: bool) -> None:
-    assert choice.fits(path, Pointer("0" * 64, 10)) is fits
+def test_what_globs_and_a_size_choose(path: str, choice: Limits, fits: bool) -> None:
+    assert choice.allow(path, Pointer("0" * 64, 10)) is fits

@@ -84,7 +84,7 @@ def ls(session: Session, run: str, paths: tuple[str, ...], as_json: bool) -> Non
     examples=(
         "gittrack artifact get latest model.pkl",
         "gittrack artifact get latest -o results",
-        "gittrack artifact get latest '*.csv' --exclude 'tmp-*' --max-size 10MB",
+        "gittrack artifact get latest '*.csv' --exclude 'tmp-*' --max-size 20m",
     ),
 )
 @run_argument()

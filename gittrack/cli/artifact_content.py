@@ -127,7 +127,7 @@ def rm_content(
     if kept:
         raise Conflict(
             f"{count(len(kept), 'content')} of {len(survey)} of run {found.name} stayed: {kept[0].kept}",
-            hint="gittrack push  # and content with: git lfs push --all origin",
+            hint="gittrack push --content",
         )
 
 

@@ -98,7 +98,7 @@ def limit_options() -> Callable[[F], F]:
     """Declare `--include`, `--exclude` and `--max-size`; `read_limits` takes what they say."""
 
     def declare(function: F) -> F:
-        size = click.option("--max-size", metavar="SIZE", help="Nothing larger than this, such as 10MB.")
+        size = click.option("--max-size", metavar="SIZE", help="Nothing larger than this, such as 20m.")
         exclude = click.option("--exclude", metavar="GLOB", multiple=True, help="Nothing that fits GLOB.")
         include = click.option("--include", metavar="GLOB", multiple=True, help="Only what fits GLOB, or another.")
         return include(exclude(size(function)))

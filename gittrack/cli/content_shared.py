@@ -19,9 +19,10 @@ from .text import clean
 from .transfer import Transfer
 
 if TYPE_CHECKING:
+    from ..artifact_choice import Limits
     from ..content_remote import Transferred
     from ..model import Pointer
-    from ..sync.downloading import Arrivals, Choice
+    from ..sync.downloading import Arrivals
     from ..sync.link import Link
     from ..sync.uploading import Upload
     from ..tracker import Tracker
@@ -163,17 +164,13 @@ class Eager:
         )
 
 
-def _read_choice(options: Mapping[str, Any]) -> Choice:
-    from ..settings import parse_size
-    from ..sync.downloading import Choice
+def _read_choice(options: Mapping[str, Any]) -> Limits:
+    from ..artifact_choice import Limits, parse_size
 
     given = {"--all": options["everything"], "--include": options["include"], "--exclude": options["exclude"]}
     given["--max-size"] = options["max_size"]
     misplaced = [name for name, value in given.items() if value]
     if misplaced and not options["content"]:
         raise InvalidInput(f"{misplaced[0]} is about content, which is not asked for", hint="add --content")
-    try:
-        limit = None if options["max_size"] is None else parse_size(options["max_size"])
-    except ValueError as error:
-        raise InvalidInput(f"--max-size {options['max_size']!r:.40}: {error}", hint="--max-size 20m") from None
-    return Choice(tuple(options["include"]), tuple(options["exclude"]), limit)
+    limit = None if options["max_size"] is None else parse_size(options["max_size"])
+    return Limits(tuple(options["include"]), tuple(options["exclude"]), limit)

@@ -106,7 +106,7 @@ def raise_verdict(verdicts: Sequence[Verdict], *, hint: str | None) -> None:
     if hurt:
         raise NotFound(
             f"content of {_say_runs(hurt)} nowhere to be found",
-            hint="git lfs push --all origin  # where it was recorded",
+            hint="gittrack push --content  # where it was recorded",
         )
 
 

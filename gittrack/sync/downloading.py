@@ -11,39 +11,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from .. import layout
+from ..artifact_choice import Limits
 from ..model import Pointer
 from .artifacts import ArtifactReader, NamedArtifacts
 from .link import Link
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which artifacts are wanted: those that fit one of `include` (all, where there is none), and none of `exclude`.
-
-    A glob with a slash is about the path as a whole, one without about any name in it; `*` stands for slashes as well.
-    A directory's name stands for all below it. `max_size` is in bytes.
-    """
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    max_size: int | None = None
-
-    def fits(self, path: str, pointer: Pointer) -> bool:
-        """Tell whether an artifact is wanted."""
-        wanted = not self.include or any(_matches(path, glob) for glob in self.include)
-        small = self.max_size is None or pointer.size <= self.max_size
-        return wanted and small and not any(_matches(path, glob) for glob in self.exclude)
-
-
-def _matches(path: str, glob: str) -> bool:
-    glob = glob.rstrip("/")
-    if "/" not in glob:
-        return any(fnmatchcase(name, glob) for name in path.split("/"))
-    return fnmatchcase(path, glob.lstrip("/")) or fnmatchcase(path, f"{glob.lstrip('/')}/*")
 
 
 class Arrivals:
@@ -61,7 +34,7 @@ class Arrivals:
             self._before = here if self._unfinished is None else self._unfinished
             self._write(self._before)
 
-    def list_wanted(self, slugs: Iterable[str], choice: Choice) -> dict[Pointer, str]:
+    def list_wanted(self, slugs: Iterable[str], choice: Limits) -> dict[Pointer, str]:
         """Return the contents that are wanted of what came of these experiments, each with a path it has in a run.
 
         Of several revisions of a run that came, the one that speaks for it counts.
@@ -77,7 +50,7 @@ class Arrivals:
                 if named.run_id not in newest or newest[named.run_id].order < named.order:
                     newest[named.run_id] = named
         pairs = ((path, pointer) for named in newest.values() for path, pointer in named.pointers.items())
-        return {pointer: path for path, pointer in pairs if pointer.size and choice.fits(path, pointer)}
+        return {pointer: path for path, pointer in pairs if pointer.size and choice.allow(path, pointer)}
 
     def finish(self, slugs: Iterable[str] | None) -> None:
         """Note that the content of what came is here: of these experiments, or of all."""

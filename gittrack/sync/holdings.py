@@ -7,13 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from ..content_remote import find_content_remote
-from ..errors import NotFound
 from ..model import Pointer
-from ..repository import Repository, read_config
+from ..repository import Repository
 from ..settings import Settings
-from ..transport import Remote, choose_remote
-from .link import find_head_branch
+from .contents import find_place, find_shared_remote
 
 _BATCH = 100
 
@@ -35,21 +32,11 @@ def ask_holdings(
     """
     remaining = iter(dict.fromkeys(pointer for pointer in pointers if pointer.size))
 
-    def find_remote() -> Remote | None:
-        config = read_config(repository)
-        origin = settings.origin.get("remote", "the settings")
-        try:
-            return choose_remote(config, setting=settings.remote, origin=origin, branch=find_head_branch(repository))
-        except NotFound:
-            return None
-
-    place = find_content_remote(
-        repository, find_remote, setting=settings.content_remote, uploads=False, interactive=interactive
-    )
+    place = find_place(repository, settings, lambda: find_shared_remote(repository, settings), uploads=False)
     if place is None:
         return Holdings()
     held: set[Pointer] = set()
-    with closing(place):
+    with closing(place.open(interactive=interactive)) as opened:
         while batch := list(islice(remaining, _BATCH)):
-            held.update(place.list_whole(batch))
-        return Holdings(place.name, frozenset(held))
+            held.update(opened.list_whole(batch))
+        return Holdings(opened.name, frozenset(held))
