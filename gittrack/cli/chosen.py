@@ -138,5 +138,5 @@ def fetch_missing(session: Session, tracker: Tracker, artifacts: Mapping[str, Po
         raise NotFound(
             f"the content of artifact {missing[pointer]!r:.200} ({format_size(pointer.size)}, sha256 "
             f"{pointer.oid[:12]}) is neither on this machine nor with the remote",
-            hint="git lfs push --all origin  # where the run was recorded",
+            hint="gittrack push --content  # where the run was recorded",
         )
