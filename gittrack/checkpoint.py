@@ -28,7 +28,7 @@ from .journal import (
     read_draft,
     sync_points,
 )
-from .model import SourceLink, Status
+from .model import Run, SourceLink, Status
 from .revision import Stamp, append_run, stage_snapshot
 from .series import SummaryBuilder, decode_part, encode_parts
 from .store import Commit, Store, TreeEntry
@@ -201,6 +201,21 @@ def resolve_source(store: Store, source: SourceLink) -> SourceLink:
         return replace(source, tree=store.get_commit(source.commit).tree)
     except NotFound:
         return replace(source, captured="none")
+
+
+def get_source_tree(store: Store, commit: str | None, run: Run) -> str:
+    """Return the id of the tree of a run's source: what stands in its commit, of a live run without one what it says.
+
+    Raises NotFound where there is none.
+    """
+    if commit is None:
+        tree = resolve_source(store, run.source).tree
+    else:
+        entry = store.find_entry(store.get_commit(commit).tree, layout.SOURCE_DIRECTORY)
+        tree = entry.id if entry is not None and entry.is_tree else None
+    if tree is None:
+        raise NotFound(f"run {run.name} has no source: none was captured when it was recorded")
+    return tree
 
 
 def release_source(history: History, draft: Draft) -> None:

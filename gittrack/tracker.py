@@ -30,6 +30,7 @@ from .source import copy_source
 from .store import Ident, Store, open_store, read_identity
 
 if TYPE_CHECKING:
+    from .checkout import CheckedOut
     from .collection import Collection
     from .content_remote import Progress, Transferred
     from .frame import Frame
@@ -316,6 +317,17 @@ class Tracker:
             return b""
         git = Git(self.repository.git_directory)
         return git.run("diff", "--no-ext-diff", "--no-textconv", *arguments, *trees, "--")
+
+    def checkout_source(self, run: StoredRun, directory: Path) -> CheckedOut:
+        """Write a run's source tree into a new or empty directory, all of it or nothing, and say what was written.
+
+        Raises NotFound where the run has no source, and what `check_target`, `plan_checkout` and `write_checkout` do.
+        """
+        from .checkout import check_target, plan_checkout, write_checkout
+
+        target = check_target(directory, self.repository)
+        plan = plan_checkout(self.store, checkpoint.get_source_tree(self.store, run.commit, run.snapshot.run))
+        return write_checkout(self.store, self.content, plan, target)
 
     def protect_source(self, run_id: str, tree: str) -> None:
         """Keep a live run's source tree from being pruned, by a ref of its own, until its commit takes over."""

@@ -61,6 +61,7 @@ LAYERS: dict[str, int] = {
     "background": 2,
     "attachment": 2,
     "delivery": 2,
+    "checkout": 2,
     # what the branches and journals say, together
     "history": 3,
     "revision": 3,
@@ -122,6 +123,10 @@ SIDEWAYS: set[tuple[str, str]] = {
     ("query", "frame"),
     ("snapshot", "canonical"),
     ("snapshot", "pointer"),
+    ("checkout", "content"),
+    ("checkout", "git"),
+    ("checkout", "repository"),
+    ("checkout", "store"),
     ("content", "repository"),
     ("content", "store"),
     ("content_remote", "content"),

@@ -97,6 +97,8 @@ number changes when a shape does; fields may be added at any time.
                     "runs", "x", "y"}}…], with "raw" where smoothed, "lower",
                     "upper" and "n" where averaged; of "scatter" "dots", of
                     "parcoords" "runs" and "columns"
+  checkout          "checkout": {{"run", "directory", "tree", "files", "bytes",
+                    "missing": [{{"path", "why"}}…], "collisions": [[PATH…]…]}}
   gc                "gc": {{"done", "runs": [{{"id", "name", "experiment",
                     "removed", "revisions", "artifacts"}}…], "content": {{WHAT:
                     {{"files", "bytes"}}}}}}

@@ -48,6 +48,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "du": Entry("du:du", "Show how much room runs take, here and elsewhere."),
         "sql": Entry("sql:sql", "Query runs with SQL, by DuckDB."),
     },
+    "Get back": {
+        "checkout": Entry("checkout:checkout", "Write a run's source code into a new directory."),
+    },
     "Change": {
         "tag": Entry("tag:tag", "Set or take off a run's tags."),
         "note": Entry("note:note", "Print or write a run's note."),
