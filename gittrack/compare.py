@@ -268,6 +268,13 @@ def guess_goal(metric: str) -> Goal | None:
     return found
 
 
+def is_machine_metric(metric: str) -> bool:
+    """Tell whether a metric reads like a figure of the machine, such as a time or a memory size, and not of a model."""
+    words = _split_words(metric)
+    per_time = "per" in words and _TIME_UNITS.intersection(words[words.index("per") + 1 :])
+    return bool(per_time or _MACHINE_WORDS.intersection(words))
+
+
 def _split_words(metric: str) -> list[str]:
     """Return the words of a metric's name in lower case: split at punctuation, and unknown ones at changes of case."""
     text = re.sub(r"/\s*(?=(?:s|sec|second|min|minute|hour|h)$)", " per ", metric)

@@ -68,13 +68,16 @@ def start_run(
     nested: bool = False,
     store: str | Path | None = None,
     command: Sequence[str] | None = None,
+    reproduces: str | None = None,
+    source: SourceLink | None = None,
 ) -> ActiveRun:
     """Start recording a run and make it the active one; use it in a `with` statement, or call `end_run`.
 
     `experiment` is created where it is new (default: the settings', else `default`). `run_id` resumes a recorded run
     as its next revision, or joins it where another process is recording it. `nested` starts a run under the active
     one; `parent` names another run as the parent. In a child of `gittrack run`, the first call joins that run.
-    `command` is recorded in place of this process's own command line.
+    `command` is recorded in place of this process's own command line. `reproduces` is the id of a run that this one
+    repeats; `source` is recorded in place of the code here, and its tree must be in the store.
 
     Raises NotFound outside of any repository or for an unknown `run_id` or `parent`, Conflict where a run is active
     and `nested` is not set, InvalidInput for bad names and values. Where the store cannot be written, this warns, and
@@ -93,12 +96,11 @@ def start_run(
     wanted = None if run_id is None else str(getattr(run_id, "hex", run_id))
     parent = None if parent is None else str(getattr(parent, "id", getattr(parent, "hex", parent)))
     directory, code = find_code()
-    with Capture(code, directory) as capture:
+    with Capture(code if source is None else None, directory) as capture:
         if wanted is None and RUN_ID_VARIABLE not in os.environ:
             capture.begin()  # git looks through the working tree while all else is found out
-        start = _Start(
-            choose_place(directory, code, store=store, forgive=_forgive), Scrubber(os.environ), capture, command
-        )
+        place = choose_place(directory, code, store=store, forgive=_forgive)
+        start = _Start(place, Scrubber(os.environ), capture, command, reproduces, source)
         outer = start.place.settings.run_id
         if wanted is None and outer and current is None:
             if outer not in _joined:
@@ -172,12 +174,17 @@ def end_run(status: str | Status = Status.FINISHED) -> None:
 
 @dataclass(frozen=True)
 class _Start:
-    """What a run starts with: where it is recorded, the scrubber, its code, and the command to name (None: ours)."""
+    """What a run starts with: where it is recorded, the scrubber, its code, and the command to name (None: ours).
+
+    Of a run that repeats another, `reproduces` is that one, and `source` the code that is known already.
+    """
 
     place: Place
     scrubber: Scrubber
     capture: Capture
     command: Sequence[str] | None
+    reproduces: str | None = None
+    source: SourceLink | None = None
 
 
 def _open_run(
@@ -216,6 +223,7 @@ def _open_run(
         status=Status.RUNNING,
         started=time_ns() // 1000,
         parent=None if parent is None else _resolve_parent(place, parent),
+        reproduces=start.reproduces,
     )
     return _record(start, run, experiment_name=display)
 
@@ -282,6 +290,8 @@ def _record(
 
 def _describe_source(start: _Start, run: Run) -> Run:
     """Return the run with the link to its code; where that cannot be captured, warn, and have the run say so."""
+    if start.source is not None:
+        return replace(run, source=start.source)
     capture = start.capture
     run = replace(run, source=capture.finish(settings=start.place.settings, scrubber=start.scrubber))
     problem = capture.problem if find_git() is not None else None

@@ -41,6 +41,8 @@ LAYERS: dict[str, int] = {
     "artifact_choice": 1,
     "query": 1,
     "compare": 1,
+    "cause": 1,
+    "verdict": 1,
     "group": 1,
     "importance": 1,
     "figure": 1,
@@ -85,6 +87,7 @@ LAYERS: dict[str, int] = {
     "follower": 5,
     "deletion": 5,
     "integrity": 5,
+    "reproduction": 5,
     # a live run
     "recording": 5,
     "run_artifacts": 5,
@@ -108,6 +111,8 @@ LAYERS: dict[str, int] = {
 SIDEWAYS: set[tuple[str, str]] = {
     ("layout", "errors"),
     ("address", "canonical"),
+    ("cause", "compare"),
+    ("verdict", "compare"),
     ("group", "compare"),
     ("importance", "compare"),
     ("importance", "group"),

@@ -15,12 +15,17 @@ from .. import errors
 if TYPE_CHECKING:
     from .terminal import Terminal
 
+NOT_REPRODUCED = 9
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
 class OutputClosed(Exception):
     """The reader of standard output went away, as `head` does."""
+
+
+class NotReproduced(Exception):
+    """A run was repeated and did not come to the same result; all that is to be said of it has been said."""
 
 
 # An error has the code of the first of its classes that stands here.
@@ -33,6 +38,7 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.Corrupt: 6,
     errors.StoreFailed: 7,
     errors.RemoteFailed: 8,
+    NotReproduced: NOT_REPRODUCED,
     KeyboardInterrupt: INTERRUPTED,
     click.Abort: INTERRUPTED,
     BrokenPipeError: BROKEN_PIPE,
@@ -50,6 +56,7 @@ MEANINGS: dict[int, str] = {
     6: "stored bytes are damaged",
     7: "the store could not be written: full disk, permissions, a held lock",
     8: "the network or a remote repository failed; repeating is safe",
+    NOT_REPRODUCED: "a run was repeated, and did not come to the same result",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",
 }
@@ -65,7 +72,7 @@ def find_exit_code(error: BaseException) -> int:
 
 def report(error: BaseException, terminal: Terminal, *, arguments: Sequence[str]) -> None:
     """Say on standard error what failed. `arguments` are the command line, for the line to paste."""
-    if isinstance(error, (KeyboardInterrupt, click.Abort, BrokenPipeError, OutputClosed)):
+    if isinstance(error, (KeyboardInterrupt, click.Abort, BrokenPipeError, OutputClosed, NotReproduced)):
         return
     if isinstance(error, errors.Ambiguous):
         terminal.error(error.message, hint=error.hint, details=error.candidates)

@@ -99,6 +99,11 @@ number changes when a shape does; fields may be added at any time.
                     "parcoords" "runs" and "columns"
   checkout          "checkout": {{"run", "directory", "tree", "files", "bytes",
                     "missing": [{{"path", "why"}}…], "collisions": [[PATH…]…]}}
+  reproduce         "reproduction": {{"run", "reproduced_by", "status",
+                    "verdict", "tolerance", "metrics": {{METRIC: {{"verdict",
+                    "old", "new", "off", "points"}}}}, "causes": [{{"kind",
+                    "details"}}…]}}; "verdict" is same, close, off, failed or
+                    none, of a metric same, close, off, missing, new or machine
   gc                "gc": {{"done", "runs": [{{"id", "name", "experiment",
                     "removed", "revisions", "artifacts"}}…], "content": {{WHAT:
                     {{"files", "bytes"}}}}}}

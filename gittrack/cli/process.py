@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import GittrackError, Unsupported
+from ..scrub import Scrubber
 from .signals import SignalRelay
 from .variables import RUN_ID_VARIABLE
 from .witness import Witness
@@ -65,6 +66,11 @@ def leave_outer_run() -> str | None:
     return os.environ.pop(RUN_ID_VARIABLE, None)
 
 
+def hide_secrets(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line as it may be shown: without what looks like a secret, or is one of this environment."""
+    return Scrubber(os.environ).argv(words)
+
+
 def find_command(name: str) -> str:
     """Return the path of the program that a shell would run for name; raises CommandUnusable."""
     if not hasattr(os, "posix_spawn"):
@@ -84,15 +90,22 @@ def find_command(name: str) -> str:
 
 
 def run_command(
-    program: str, words: Sequence[str], *, variables: Mapping[str, str], keep: Keep | None, relay: SignalRelay
+    program: str,
+    words: Sequence[str],
+    *,
+    variables: Mapping[str, str],
+    keep: Keep | None,
+    relay: SignalRelay,
+    aside: bool = False,
 ) -> Ending:
     """Run `program` (a path) with the argument list `words`, and return how it ended.
 
     `variables` are added to the environment that it inherits. Each piece of its output is written to where ours goes,
     at once and as it is, and then given to `keep`. Where a reader of ours goes away, the child's next write fails, as
-    it would without us. Raises CommandUnusable where the system cannot start it.
+    it would without us. With `aside`, all of it goes to our standard error. Raises CommandUnusable where the system
+    cannot start it.
     """
-    channels = _open_channels()
+    channels = _open_channels(aside=aside)
     try:
         pid = _start(program, words, variables=variables, channels=channels, mask=relay.inherited_mask)
     except BaseException:
@@ -246,8 +259,10 @@ class _Waiter:
         os.close(self.descriptor)
 
 
-def _open_channels() -> list[_Channel]:
+def _open_channels(*, aside: bool) -> list[_Channel]:
     _fill_standard_descriptors()
+    if aside:
+        return [_Channel(2, (1, 2))]
     if os.path.sameopenfile(1, 2):
         return [_Channel(1, (1, 2))]
     return [_Channel(1, (1,)), _Channel(2, (2,))]

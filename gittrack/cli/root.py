@@ -50,6 +50,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Get back": {
         "checkout": Entry("checkout:checkout", "Write a run's source code into a new directory."),
+        "reproduce": Entry("reproduce:reproduce", "Run a recorded run again, and compare its metrics."),
     },
     "Change": {
         "tag": Entry("tag:tag", "Set or take off a run's tags."),

@@ -100,6 +100,11 @@ class Terminal:
         else:
             _run_pager(command, "".join(line + "\n" for line in lines))
 
+    def explain(self, lines: Iterable[str]) -> None:
+        """Write lines to standard error as they are, as `write` does to standard output."""
+        text = "".join(line + "\n" for line in lines)
+        click.echo(text, nl=False, err=True, color=self.error_screen.color)
+
     def note(self, text: str, *, hint: str | None = None) -> None:
         """Say something to the person, on standard error."""
         self._say("note", "heading", text, hint)

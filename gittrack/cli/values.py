@@ -128,6 +128,37 @@ def find_command_params(command: Sequence[str]) -> dict[str, Scalar]:
     return {name: _join_values(texts) for name, texts in found.items() if name}
 
 
+def replace_command_params(command: Sequence[str], changes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a command whose own words give other values to params, in the spellings of `find_command_params`.
+
+    `-` and `_` are the same in a name. Raises InvalidInput for a param that the command does not say.
+    """
+    words = list(command)
+    wanted = {name.replace("-", "_"): name for name in changes}
+    position = len(words) - len(_find_own_words(words))
+    while position < len(words) and words[position] != "--":
+        word = words[position]
+        position += 1
+        override = re.fullmatch(_OVERRIDE, word)
+        name, sign, _ = override.group(1, 0, 0) if override else word[2:].partition("=")
+        key = name.replace("-", "_")
+        length = len(_take_values(words[position:])) if word.startswith("--") and not sign else 0
+        if key in wanted and (override or word.startswith("--")):
+            text = changes[wanted.pop(key)]
+            if sign:
+                words[position - 1] = f"{word.partition('=')[0]}={text}"
+            else:
+                words[position : position + length] = [text]
+                length = 1
+        position += length
+    if wanted:
+        name = next(iter(wanted.values()))
+        raise InvalidInput(
+            f"the command does not say {name!r:.100}, so it cannot be given another value", hint="-- COMMAND"
+        )
+    return tuple(words)
+
+
 def _find_own_words(command: Sequence[str]) -> Sequence[str]:
     """Return the words of a command line behind the program that they are meant for."""
     if not command or PurePath(command[0]).name.rstrip("0123456789.") not in _LAUNCHERS:
