@@ -5,18 +5,20 @@ Pure: values in, values out. Knows nothing of how runs are found, repeated or sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
 from .compare import (
     ABSENT,
+    MetricRow,
     Row,
     Value,
     align_inputs,
     align_values,
     flatten_environment,
+    is_machine_metric,
     judge_data,
 )
 from .model import Run, Snapshot
@@ -57,6 +59,11 @@ def find_causes(old: Snapshot, new: Snapshot, *, files: Sequence[str] = ()) -> t
     kinds: tuple[Kind, ...] = ("code", "command", "params", "data", "packages", "hardware")
     causes = tuple(Cause(kind, tuple(found[kind])) for kind in kinds if found[kind])
     return causes or (Cause("randomness", tuple(_find_blind_spots(old.run, new.run))),)
+
+
+def has_changed(rows: Iterable[MetricRow]) -> bool:
+    """Tell whether any metric that two runs both have came out differently; figures of the machine always do."""
+    return any(row.differs and None not in row.values and not is_machine_metric(row.metric) for row in rows)
 
 
 def _compare_code(old: Run, new: Run, files: Sequence[str]) -> list[str]:

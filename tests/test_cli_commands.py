@@ -137,6 +137,22 @@ def test_diff_shows_params_metrics_and_code(runs: dict[str, str]) -> None:
     record = read("diff", runs["base"], runs["slow"], "--json").json("diff")
     assert list(record["params"]) == ["lr"]
     assert "+print('version 1')" in record["code"]
+    assert record["causes"] == [
+        {"kind": "code", "details": ["train.py"]},
+        {"kind": "params", "details": ["lr 0.1 → 0.001"]},
+    ]
+    assert "likely cause\n  code    train.py\n  params  lr 0.1 → 0.001\n" in text
+
+
+def test_a_metric_that_changes_for_no_reason_anybody_recorded(repo: Path) -> None:
+    for auc in (0.8, 0.9, 0.9):
+        with gittrack.start_run("churn") as run:
+            run.log({"auc": auc, "fit_seconds": auc * len(gittrack.runs())})
+    record = read("diff", "latest~2", "latest~1", "--json").json("diff")
+    assert record["causes"] == [{"kind": "randomness", "details": []}]
+    assert "likely cause\n  randomness  nothing that was recorded differs" in read("diff", "latest~2", "latest~1").out
+    assert read("diff", "latest~1", "latest", "--json").json("diff")["causes"] == []
+    assert "likely cause" not in read("diff", "latest~1", "latest").out
 
 
 def test_the_code_of_a_diff_is_a_patch_that_applies(runs: dict[str, str], repo: Path) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import pytest
 from snapshots.check import check_snapshot
 from snapshots.samples import MINUTE, NOW, make_evil_run, make_full_run, make_stored_run, make_sweep
 
+from gittrack.cause import Cause, find_causes
 from gittrack.cli.artifact import render_artifacts
+from gittrack.cli.causes import render_causes
 from gittrack.cli.compare import compare_runs, render_comparison
 from gittrack.cli.diff import render_diff
 from gittrack.cli.experiment import render_experiments
 from gittrack.cli.init import render_settings
+from gittrack.cli.judgement import Judgement, render_judgement
 from gittrack.cli.log import render_history, render_lines
 from gittrack.cli.ls import lay_out_runs
 from gittrack.cli.show import render_revisions, render_run
@@ -23,6 +27,7 @@ from gittrack.cli.text import count_cells
 from gittrack.model import Experiment, Pointer
 from gittrack.settings import Settings
 from gittrack.stored_run import StoredRun
+from gittrack.verdict import MetricVerdict
 
 SCREENS = {"40": Screen(40), "80": Screen(80), "200": Screen(200), "pipe": Screen(), "color": Screen(80, color=True)}
 
@@ -49,6 +54,29 @@ def render_ls(screen: Screen, runs: Sequence[StoredRun]) -> list[str]:
 
 def render_all_parts(screen: Screen, runs: Sequence[StoredRun]) -> list[str]:
     return render_comparison(compare_runs(runs), screen, everything=False, now=NOW)
+
+
+def render_diff_with_causes(screen: Screen, old: StoredRun, new: StoredRun) -> list[str]:
+    causes = find_causes(old.snapshot, new.snapshot, files=["train.py"])
+    return render_diff(compare_runs([old, new]), CODE, screen, causes=causes)
+
+
+def make_judgement(verdict: Literal["same", "off"]) -> Judgement:
+    old, new = make_sweep()[:2]
+    verdicts = {
+        "same": (MetricVerdict("auc", "same", 0.9131, 0.9131, 0.0, (5, 5)),),
+        "off": (
+            MetricVerdict("auc", "same", 0.9131, 0.9131, 0.0, (5, 5)),
+            MetricVerdict("fit_seconds", "machine", 12.5, 13.25, 0.75, (1, 1)),
+            MetricVerdict("loss", "off", 0.25, 0.31, 0.0612, (100, 100)),
+            MetricVerdict("valid/loss", "off", 0.5, 0.25, None, (100, 80)),
+            MetricVerdict("roc", "close", 0.1, 0.1 + 1e-9, 1e-9, (1, 1)),
+            MetricVerdict("lost", "missing", 1.0, None, None, (1, 0)),
+            MetricVerdict("found", "new", None, 1.0, None, (0, 1)),
+        ),
+    }
+    causes = (Cause("packages", ("numpy 1.26.0 → 2.0.0", "rich 13.0 → none")), Cause("hardware", ("cpu.count 2 → 4",)))
+    return Judgement(old, new, verdict, 1e-6, verdicts[verdict], causes if verdict == "off" else ())
 
 
 def render_experiment_list(screen: Screen) -> list[str]:
@@ -87,7 +115,9 @@ PICTURES: dict[str, Callable[[Screen], list[str]]] = {
     "compare-all": lambda screen: render_comparison(
         compare_runs(make_sweep()[:2], goals={"epoch": "max"}), screen, everything=True, now=NOW
     ),
-    "diff": lambda screen: render_diff(compare_runs([make_sweep()[1], make_full_run()]), CODE, screen),
+    "diff": lambda screen: render_diff_with_causes(screen, make_sweep()[1], make_full_run()),
+    "judgement": lambda screen: render_judgement(make_judgement("off"), screen),
+    "judgement-same": lambda screen: render_judgement(make_judgement("same"), screen),
     "diff-same-code": lambda screen: render_diff(compare_runs(make_sweep()[:2]), b"", screen),
     "experiments": render_experiment_list,
     "artifacts": render_artifact_list,
@@ -129,6 +159,7 @@ EVIL_PICTURES: dict[str, Callable[[Screen], list[str]]] = {
     "log-oneline": lambda screen: render_lines([make_evil_run()], screen),
     "compare": lambda screen: render_all_parts(screen, [make_evil_run(1), make_evil_run(2)]),
     "diff": lambda screen: render_diff(compare_runs([make_evil_run(1), make_evil_run(2)]), b"+\x1b[31m\r\x9b", screen),
+    "causes": lambda screen: render_causes([Cause("params", (make_evil_run().name,) * 9)], screen),
     "revisions": lambda screen: render_revisions([make_evil_run()], screen),
     "experiments": lambda screen: render_experiments(
         [Experiment("a\x1b[31m", "\x1b]0;x\x07b", description="\u202ec")], {"a\x1b[31m": 1}, screen, now=NOW

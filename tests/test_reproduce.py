@@ -133,7 +133,7 @@ def test_a_run_whose_seed_is_not_set(project: Path) -> None:
     assert "randomness" in done.stdout
     rows = {words[0]: line for line in done.stdout.splitlines() if (words := line.split())}
     assert rows["loss"].endswith("off")
-    assert rows["step_seconds"].endswith("measured, does not count")
+    assert rows["step_seconds"].endswith("not judged")
     assert "not be reproduced" not in done.stderr
     found, _ = reproduce(run.id, "--tolerance", "1e9")
     assert found["verdict"] == "close"

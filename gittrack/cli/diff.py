@@ -1,16 +1,20 @@
-"""The `diff` command: what changed from one run to another, in params, metrics, environment and code."""
+"""The `diff` command: what changed from one run to another, in params, metrics, environment and code, and why."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from ..cause import Cause, find_causes, has_changed
 from ..compare import ABSENT, InputRow, MetricRow, Row, align_values, find_best
 from ..errors import NotFound
 from .amounts import format_change, format_duration, format_metrics, format_params
+from .causes import cause_records, render_causes
 from .columns import find_status, say_source
 from .command import Command, json_option, pager_option, pass_session, run_argument
 from .compare import ARROWS, Comparison, compare_runs, comparison_record
@@ -30,8 +34,13 @@ _CODE_HEADINGS = ("diff --git ", "index ", "--- ", "+++ ", "new file ", "deleted
 _MARKS = {"+": "added", "-": "deleted", "~": "id"}
 
 
-def render_diff(comparison: Comparison, code: bytes | None, screen: Screen) -> list[str]:
-    """Return what changed from the first run to the second; `code` is git's diff, None where there is none to have."""
+def render_diff(
+    comparison: Comparison, code: bytes | None, screen: Screen, *, causes: Sequence[Cause] = ()
+) -> list[str]:
+    """Return what changed from the first run to the second; `code` is git's diff, None where there is none to have.
+
+    `causes` are why a metric changed.
+    """
     old, new = comparison.runs
     lines = [_render_end("from", old, screen), _render_end("to", new, screen)]
     facts = [row for row in comparison.environment if not row.key.startswith(_PACKAGES)]
@@ -49,6 +58,7 @@ def render_diff(comparison: Comparison, code: bytes | None, screen: Screen) -> l
         lines += _render_section(title, rows, screen)
     lines += _render_inputs(comparison.inputs, screen)
     lines += _render_metrics(comparison.metrics, screen)
+    lines += ["", *render_causes(causes, screen)] if causes else []
     for title, rows in {"environment": facts, "packages": packages}.items():
         lines += _render_section(title, rows, screen)
     if code is not None:
@@ -198,13 +208,26 @@ def find_code(tracker: Tracker, old: StoredRun, new: StoredRun, session: Session
         return None
 
 
-def diff_record(comparison: Comparison, code: bytes | None) -> Mapping[str, object]:
+def find_metric_causes(tracker: Tracker, comparison: Comparison) -> tuple[Cause, ...]:
+    """Return why a metric of the second run is not that of the first, the likeliest first; nothing where none is."""
+    if not has_changed(comparison.metrics):
+        return ()
+    old, new = comparison.runs
+    files = b""
+    with contextlib.suppress(NotFound):
+        files = tracker.diff_source(old, new, arguments=("--name-only", "-z", "--no-renames"))
+    paths = [os.fsdecode(path) for path in files.split(b"\0") if path]
+    return find_causes(old.snapshot, new.snapshot, files=paths)
+
+
+def diff_record(comparison: Comparison, code: bytes | None, *, causes: Sequence[Cause] = ()) -> Mapping[str, object]:
     """Return what changed as JSON-ready values, in the shape of a comparison without its equal rows, and the code."""
     record = comparison_record(comparison)
     for section in ("params", "metrics", "tags", "inputs", "environment"):
         rows = record[section]
         assert isinstance(rows, dict)
         record[section] = {key: row for key, row in rows.items() if row["differs"]}
+    record["causes"] = cause_records(causes)
     record["code"] = None if code is None else code.decode("utf-8", "replace")
     return record
 
@@ -222,19 +245,23 @@ def diff_record(comparison: Comparison, code: bytes | None) -> Mapping[str, obje
 @json_option()
 @pass_session
 def diff(session: Session, old: str, new: str, stat: bool, code_only: bool, no_pager: bool, as_json: bool) -> None:
-    """Show what changed from one run to another, code included."""
+    """Show what changed from one run to another, code included.
+
+    Where a metric changed, the likely cause is named: code first, then command, params, data, packages, hardware.
+    """
     terminal = session.terminal
     with session.open_tracker() as tracker:
         before, after = tracker.get_run(old), tracker.get_run(new)
         code = find_code(tracker, before, after, session, stat=stat)
+        comparison = compare_runs([before, after])
+        causes = () if code_only and not as_json else find_metric_causes(tracker, comparison)
     if code_only and not as_json:
         if terminal.screen.interactive:
             terminal.page(render_code(code or b"", terminal.screen), use_pager=not no_pager)
         else:
             terminal.write_bytes(code or b"")
         return
-    comparison = compare_runs([before, after])
     if as_json:
-        session.write_json("diff", diff_record(comparison, code))
+        session.write_json("diff", diff_record(comparison, code, causes=causes))
     else:
-        terminal.page(render_diff(comparison, code, terminal.screen), use_pager=not no_pager)
+        terminal.page(render_diff(comparison, code, terminal.screen, causes=causes), use_pager=not no_pager)

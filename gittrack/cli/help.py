@@ -91,7 +91,8 @@ number changes when a shape does; fields may be added at any time.
   compare           "comparison": {{"runs", "params": ROWS, "metrics": ROWS,
                     "tags": ROWS, "inputs": ROWS, "environment": ROWS}}
   diff              "diff": a comparison of two runs without what is equal,
-                    and "code": the text of git's diff
+                    "code", the text of git's diff, and "causes", why metrics
+                    changed: [{{"kind", "details"}}…], the likeliest first
   plot              "plot": {{"kind", "title", "notes", …}}; of "line" also "x",
                     "unit", "smoothing", and "curves": [{{"metric", "name",
                     "runs", "x", "y"}}…], with "raw" where smoothed, "lower",

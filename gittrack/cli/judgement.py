@@ -27,7 +27,7 @@ _WORDS = {
     "off": "off",
     "missing": "missing",
     "new": "new",
-    "machine": "measured, does not count",
+    "machine": "not judged",
 }
 _STYLES = {"same": "added", "close": "added", "off": "deleted", "missing": "deleted"}
 
