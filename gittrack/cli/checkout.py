@@ -32,11 +32,13 @@ _REASONS = {
 }
 
 
-def choose_directory(run: StoredRun, code: Repository | None) -> Path:
-    """Return where a run's source goes that nobody named a place for: beside the working tree, else below here."""
+def choose_directory(run: StoredRun, repository: Repository) -> Path:
+    """Return where a run's source goes that nobody named a place for: beside the working tree or bare repository."""
     name = run.name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,80}", run.name, re.ASCII) else run.id[:8]
-    worktree = None if code is None else code.worktree
-    return Path(name) if worktree is None else worktree.with_name(f"{worktree.name}-{name}")
+    place = repository.worktree or repository.common_directory
+    if place.name == ".git":  # seen from inside the Git directory
+        place = place.parent
+    return place.with_name(f"{place.name.removesuffix('.git')}-{name}")
 
 
 def list_gaps(run: StoredRun, done: CheckedOut) -> Iterator[tuple[str, str]]:
@@ -93,12 +95,12 @@ def checkout(session: Session, run: str, directory: Path | None, as_json: bool) 
     """Write a run's source code into a new directory.
 
     The files are those that were on disk when the run began, committed or not; nothing of them is run, and neither
-    your working tree nor HEAD is touched. DIR must be new or empty; without it, the directory is made beside the
-    working tree. What is not there, or not as it was, is said.
+    your working tree nor HEAD is touched. DIR must be new or empty; without it, it is made beside the working tree.
+    What is not there, or not as it was, is said.
     """
     with session.open_tracker() as tracker:
         found = tracker.get_run(run)
-        done = tracker.checkout_source(found, directory or choose_directory(found, tracker.code))
+        done = tracker.checkout_source(found, directory or choose_directory(found, tracker.code or tracker.repository))
     if as_json:
         session.write_json("checkout", checkout_record(found, done))
         return

@@ -55,6 +55,8 @@ def judge_runs(old: StoredRun, new: StoredRun, *, tolerance: float) -> Judgement
     )
     verdict: Outcome = sum_up(metrics) if new.status == old.status else "failed"
     causes = () if verdict in ("same", "none") else find_causes(old.snapshot, new.snapshot)
+    if verdict == "failed":  # what it did not come to record is no cause of that
+        causes = tuple(cause for cause in causes if cause.kind not in ("params", "data", "randomness"))
     return Judgement(old, new, verdict, tolerance, metrics, causes)
 
 
