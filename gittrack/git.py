@@ -308,6 +308,11 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return environment
 
 
+def find_hook_variables() -> dict[str, str]:
+    """Return what an outer git command tells its hooks of the repository and the index it works on."""
+    return {name: os.environ[name] for name in ("GIT_DIR", "GIT_INDEX_FILE") if os.environ.get(name)}
+
+
 def clean_text(raw: bytes) -> str:
     """Return what git or a remote said as text that is safe to print.
 

@@ -148,6 +148,8 @@ def _pick_project_values(file: Path, table: Mapping[str, object]) -> dict[str, o
     values: dict[str, object] = {}
     known = {_toml_key(name) for name in _SETTINGS} - {_toml_key(name) for name in _NOT_IN_PROJECTS}
     for key, value in table.items():
+        if key == _CHECK:
+            continue
         if _toml_key(key) not in known:
             raise InvalidInput(f"[tool.gittrack] in {file} has {key!r}, which is none of {', '.join(sorted(known))}")
         values[key.replace("-", "_")] = value
@@ -165,7 +167,7 @@ def _find_project_table(directory: Path, worktree: Path | None) -> tuple[Path | 
         except OSError:
             raw = b""
         # Most projects set nothing here, and a TOML parser takes longer to load than everything else.
-        table = _parse_project(file, raw) if b"gittrack" in raw else None
+        table = parse_project(file, raw) if b"gittrack" in raw else None
         if table is not None:
             return file, table
         if candidate == worktree:
@@ -173,7 +175,8 @@ def _find_project_table(directory: Path, worktree: Path | None) -> tuple[Path | 
     return None, {}
 
 
-def _parse_project(file: Path, raw: bytes) -> Mapping[str, object] | None:
+def parse_project(file: Path, raw: bytes) -> Mapping[str, object] | None:
+    """Return the table `[tool.gittrack]` of a pyproject.toml's text, or None where it has none; raises InvalidInput."""
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         tool = tomllib.loads(raw.decode("utf-8")).get("tool")
@@ -280,6 +283,8 @@ _SETTINGS: Mapping[str, tuple[Callable[[_Place, object], object], str]] = {
     "source_count_limit": (_parse_count, "2000"),
 }
 _VARIABLE_ONLY = ("run_id",)
+# A table of its own, which `gittrack check` reads.
+_CHECK = "check"
 _FOR_SHARING = ("remote", "auto_push")
 # Who pushes a pyproject.toml must not decide where the content of others goes.
 _NOT_IN_PROJECTS = (*_VARIABLE_ONLY, "content_remote")

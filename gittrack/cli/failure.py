@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .terminal import Terminal
 
 NOT_REPRODUCED = 9
+# What a command was asked to check does not hold; it is no error, and nothing is raised.
+REFUSED = 9
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -57,6 +59,7 @@ MEANINGS: dict[int, str] = {
     7: "the store could not be written: full disk, permissions, a held lock",
     8: "the network or a remote repository failed; repeating is safe",
     NOT_REPRODUCED: "a run was repeated, and did not come to the same result",
+    REFUSED: "what was checked does not hold, such as that a run vouches for a commit",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",
 }

@@ -68,6 +68,18 @@ Settings
   auto-push          gittrack.autoPush    push a run when it ends
   namespace          gittrack.namespace   where the branches are
 
+[tool.gittrack.check] in pyproject.toml says what may only be committed with a
+run behind it, in the hook and in gittrack check:
+
+  paths       guarded paths, as ["src/**", "train.py"]; * stops at a slash
+  ignore      those of them that are not
+  experiment  whose runs count; else all
+  require     a query that a run must fulfil: "metrics.auc >= 0.9", or
+              "metrics.auc >= base.metrics.auc - noise": base is the best
+              setting among the runs of what HEAD has, its mean; noise the
+              standard deviation between its seeds
+  max-age     how long ago a run may have ended: "30d"
+
 None is needed. An environment variable (GITTRACK_EXPERIMENT, GITTRACK_STORE, …)
 counts over git config, that over [tool.gittrack] in pyproject.toml. gittrack
 init prints the settings that apply here and where each comes from; with
@@ -154,6 +166,10 @@ number changes when a shape does; fields may be added at any time.
                     same, new, forward, epoch, rewritten, deleted. With
                     --content also "content": {{"fetched", "bytes", "missing",
                     "failed"}}
+  check             "check": {{"ok", "paths", "run", "nearest", "waived",
+                    "notes", "log"}}; "run" vouches, else "nearest" has
+                    "differences": [{{"path", "change"}}…] and "objections";
+                    "change" is other, missing or extra
   remote            "remotes": [{{"name", "url", "push_url", "used", "why",
                     "shared"}}…]
   clone             "cloned": as "fetched", "directory": PATH, "partial"

@@ -69,6 +69,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "remote": Entry("remote:remote", "Say which remote runs are shared through, and why."),
         "clone": Entry("clone:clone", "Get the experiments of a repository, and nothing else of it."),
     },
+    "Guard": {
+        "check": Entry("check:check", "Check that a run vouches for what is staged."),
+    },
     "Set up": {
         "init": Entry("init:init", "Write settings for this repository; never needed."),
         "recover": Entry("recover:recover", "Keep the runs of processes that died; normally automatic."),

@@ -56,11 +56,22 @@ def parse_query(text: str) -> Query:
     grammar.lark has it, is longer than 10,000 characters or more than 64 parentheses and NOTs deep, compares a key
     with a value of another kind, or names an attribute there is not. Keys of runs are not looked at: check_keys does.
     """
-    tree = _parse(text, rule="query")
+    return _build_query(_parse(text, rule="query"), QueryBuilder(text))
+
+
+def parse_with_bounds(text: str, builder: QueryBuilder) -> Query:
+    """Return what a query says in which a value may be one that bounds.lark has; `builder` makes of that what it is.
+
+    Raises InvalidInput as parse_query does.
+    """
+    return _build_query(_parse(text, rule="query", bounds=True), builder)
+
+
+def _build_query(tree: Tree[Token], builder: QueryBuilder) -> Query:
     if not tree.children:
-        return Query(None, text)
-    _check_depth(tree, text)
-    return Query(_Builder(text).build_condition(_get_branch(tree.children[0])), text)
+        return Query(None, builder.text)
+    _check_depth(tree, builder.text)
+    return Query(builder.build_condition(_get_branch(tree.children[0])), builder.text)
 
 
 def parse_sort(text: str) -> tuple[SortKey, ...]:
@@ -70,25 +81,28 @@ def parse_sort(text: str) -> tuple[SortKey, ...]:
     """
     if not text.strip():
         return ()
-    builder = _Builder(text)
+    builder = QueryBuilder(text)
     return tuple(builder.build_rank(_get_branch(rank)) for rank in _parse(text, rule="order").children)
 
 
 @cache
-def _load_grammar() -> Lark:
-    from pkgutil import get_data
-
+def _load_grammar(bounds: bool) -> Lark:
     from lark import Lark
 
-    grammar = get_data(__package__ or "", "grammar.lark")
-    if grammar is None:
-        raise FileNotFoundError("grammar.lark")
-    return Lark(
-        grammar.decode(), parser="lalr", start=["query", "order"], maybe_placeholders=False, propagate_positions=False
-    )
+    grammar = _read("grammar.lark") + (_read("bounds.lark") if bounds else "")
+    return Lark(grammar, parser="lalr", start=["query", "order"], maybe_placeholders=False, propagate_positions=False)
 
 
-def _parse(text: str, *, rule: str) -> Tree[Token]:
+def _read(name: str) -> str:
+    from pkgutil import get_data
+
+    data = get_data(__package__ or "", name)
+    if data is None:
+        raise FileNotFoundError(name)
+    return data.decode()
+
+
+def _parse(text: str, *, rule: str, bounds: bool = False) -> Tree[Token]:
     if len(text) > MAX_LENGTH:
         raise InvalidInput(f"a query of {len(text):,} characters is too long: {MAX_LENGTH:,} is the limit")
     surrogate = re.search("[\ud800-\udfff]", text)
@@ -97,7 +111,7 @@ def _parse(text: str, *, rule: str) -> Tree[Token]:
     from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
     try:
-        return _load_grammar().parse(text, start=rule)
+        return _load_grammar(bounds).parse(text, start=rule)
     except UnexpectedCharacters as error:
         raise explain(text, error.pos_in_stream or 0, token="", expected=_find_accepted(error)) from None
     except UnexpectedToken as error:
@@ -142,8 +156,8 @@ def _get_branch(node: Any) -> Tree[Token]:
     return branch
 
 
-class _Builder:
-    """Makes the tree of a query of what lark made of it."""
+class QueryBuilder:
+    """Makes the tree of a query of what lark made of it; `text` is what was written."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -7,7 +7,8 @@ query is written.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,3 +157,63 @@ def walk_tests(condition: Condition | None) -> Iterator[Test]:
         yield from walk_tests(condition.part)
     elif condition is not None:
         yield condition
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a bound: a figure of the base's runs, how far it lies apart between their seeds, or a number alone."""
+
+    factor: float
+    key: Key | None = None
+    noise: bool = False
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A test whose value is a sum over the base's runs: `metrics.auc >= base.metrics.auc - noise`.
+
+    `start` is where that value stands in the text, in characters.
+    """
+
+    key: Key
+    operator: Operator
+    terms: tuple[Term, ...]
+    start: int
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether more is better, as the operator has it."""
+        return self.operator in (">", ">=")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A query some of whose values are only known beside other runs: those of `bounds`."""
+
+    query: Query
+    bounds: tuple[Bound, ...] = ()
+
+    def resolve(self, values: Mapping[int, float | None]) -> Query:
+        """Return the query, given the value of each bound by its start.
+
+        Where that is None there is nothing to compare with: any number will do then.
+        """
+        numbers = {
+            bound.start: (-math.inf if bound.wants_more else math.inf) if value is None else value
+            for bound in self.bounds
+            for value in [values[bound.start]]
+        }
+        return Query(_replace_numbers(self.query.condition, numbers), self.query.text)
+
+
+def _replace_numbers(condition: Condition | None, numbers: Mapping[int, float]) -> Condition | None:
+    if isinstance(condition, (And, Or)):
+        parts = tuple(part for part in (_replace_numbers(part, numbers) for part in condition.parts) if part)
+        return And(parts) if isinstance(condition, And) else Or(parts)
+    if isinstance(condition, Not):
+        part = _replace_numbers(condition.part, numbers)
+        return None if part is None else Not(part)
+    if isinstance(condition, Compare) and condition.value.start in numbers:
+        number = Number(numbers[condition.value.start], condition.value.start)
+        return Compare(condition.key, condition.operator, number)
+    return condition

@@ -18,6 +18,7 @@ NAMES = (
     "search",
     "sharing",
     "artifacts",
+    "hook",
 )
 
 
