@@ -61,7 +61,9 @@ class Guard:
         """Tell whether a path may be guarded; one that ends in a slash, whether anything below it may be."""
         if not path.endswith("/"):
             return _matches_any(path, self.paths) and not _matches_any(path, self.ignore)
-        if _matches_any(path[:-1], self.ignore):
+        if path == "./":
+            return True
+        if _matches_any(f"{path}_", self.ignore):
             return False
         return _matches_any(path[:-1], self.paths) or any(_may_lie_below(pattern, path) for pattern in self.paths)
 

@@ -45,7 +45,7 @@ PROMISED = {
         "one file of 3 MiB, directory: send, throughput by cp's",
         "one file of 11 MiB, S3 (moto): most memory",
     ],
-    "hook": ["50 runs: nothing guarded is staged", "50 runs: no run vouches"],
+    "check": ["50 runs: nothing guarded is staged", "50 runs: no run vouches"],
     "search": ["50 runs: filter, sort, first 100", "60 runs: all to pandas", "70 runs: newest 100"],
 }
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..baseline import find_value
 from ..errors import GittrackError, NotFound
 from ..git import Git
 from ..guard import Guard
@@ -30,7 +29,7 @@ _MOST_REASONS = 50
 # How far back a base with runs is looked for, in commits that changed something guarded.
 _MOST_BASES = 20
 
-_COLUMNS = ("id", "name", "experiment", "status", "live", "source_captured", "source_tree")
+_COLUMNS = ("id", "name", "experiment", "status", "live", "removed", "source_captured")
 
 
 class Evidence:
@@ -59,17 +58,27 @@ class Evidence:
         return frame.take(sort_rows(frame, (), frame.visible))
 
     @cached_property
-    def witnesses(self) -> list[Witness]:
-        """The runs as witnesses, in the frame's order."""
-        columns = [self.frame.get_attribute(name).to_pylist() for name in _COLUMNS]
-        started, ended = (self.frame.get_attribute(name).cast("int64").to_pylist() for name in ("started", "ended"))
-        removed = self.frame.get_attribute("removed").is_valid().to_pylist()
-        return [
-            Witness(id, name, experiment, Status(status), begin, end, bool(live), gone, captured or "none", tree)
-            for id, name, experiment, status, live, captured, tree, begin, end, gone in zip(
-                *columns, started, ended, removed, strict=True
-            )
-        ]
+    def trees(self) -> list[str | None]:
+        """The source tree of each run, in the frame's order."""
+        found: list[str | None] = self.frame.get_attribute("source_tree").to_pylist()
+        return found
+
+    def get_witness(self, number: int) -> Witness:
+        """Return the run of a row of the frame as a witness."""
+        values = {name: self.frame.get_attribute(name)[number].as_py() for name in _COLUMNS}
+        started, ended = (self.frame.get_attribute(name)[number].value for name in ("started", "ended"))
+        return Witness(
+            values["id"],
+            values["name"],
+            values["experiment"],
+            Status(values["status"]),
+            started,
+            ended,
+            live=bool(values["live"]),
+            removed=values["removed"] is not None,
+            captured=values["source_captured"] or "none",
+            tree=self.trees[number],
+        )
 
     def find_run(self, tree: str, *, now: int, head: str | None) -> tuple[Finding | None, Finding | None, list[str]]:
         """Return the run that vouches for a tree, or None and the nearest one, and what else is to be said.
@@ -96,7 +105,7 @@ class Evidence:
         rows = [
             number
             for number in self._list_equal(tree)
-            if not list_objections(self.witnesses[number], self._guard, now=now)
+            if not list_objections(self.get_witness(number), self._guard, now=now)
         ]
         return self._take(rows)
 
@@ -111,7 +120,7 @@ class Evidence:
         return None
 
     def _counts(self, number: int) -> bool:
-        witness = self.witnesses[number]
+        witness = self.get_witness(number)
         return witness.status is Status.FINISHED and not witness.removed and not witness.live
 
     def _list_bases(self, head: str) -> list[str]:
@@ -130,12 +139,12 @@ class Evidence:
 
     def _list_equal(self, tree: str) -> Iterator[int]:
         """Yield the runs whose source is as a tree on the guarded paths, the newest first."""
-        trees = list(dict.fromkeys(witness.tree for witness in self.witnesses if witness.tree))
+        trees = [own for own in dict.fromkeys(self.trees) if own]
         for part in (trees[:_FIRST], trees[_FIRST:]):
             found = self._compare(tree, part)
             equal = {one for one in part if found.get(one) == ()}
             if equal:
-                yield from (number for number, witness in enumerate(self.witnesses) if witness.tree in equal)
+                yield from (number for number, own in enumerate(self.trees) if own in equal)
 
     def _compare(self, reference: str, trees: Iterable[str]) -> dict[str, tuple[Difference, ...]]:
         if "^" in reference:
@@ -149,28 +158,25 @@ class Evidence:
         return known
 
     def _find_nearest(self, tree: str, *, now: int) -> Finding | None:
+        places: dict[str | None, int] = {}
+        for number, own in enumerate(self.trees):
+            places.setdefault(own, number)
         known = self._compare(tree, ())
-        least: tuple[int, int] | None = None
-        for number, witness in enumerate(self.witnesses):
-            differences = known.get(witness.tree or "")
-            if differences is not None and (least is None or len(differences) < least[0]):
-                least = len(differences), number
+        least = min(known, key=lambda own: (len(known[own]), places[own]), default=None)
         if least is None:
             return None
-        witness = self.witnesses[least[1]]
-        objections = list_objections(witness, self._guard, now=now)
-        return Finding(witness, known[witness.tree or ""], tuple(objections))
+        witness = self.get_witness(places[least])
+        return Finding(witness, known[least], tuple(list_objections(witness, self._guard, now=now)))
 
     def _add_command(self, finding: Finding) -> Finding:
-        number = self.witnesses.index(finding.witness)
         try:
-            run = self._tracker.collection.load_row(self.frame, number)
+            run = self._tracker.get_run(finding.witness.id)
             return replace(finding, command=run.command)
         except GittrackError:
             return finding
 
     def _judge(self, number: int, query: Query | None, *, fulfilled: list[bool] | None, now: int) -> Finding:
-        witness = self.witnesses[number]
+        witness = self.get_witness(number)
         objections = list_objections(witness, self._guard, now=now)
         if fulfilled is not None and query is not None and not fulfilled[number]:
             objections.append(self._say_unfulfilled(number, query))
@@ -180,7 +186,8 @@ class Evidence:
 
     def _find_gaps(self, number: int) -> list[str]:
         try:
-            run = self._tracker.collection.load_row(self.frame, number).snapshot.run
+            history = self._tracker.history
+            run = history.load_run(history.store.get_commit(self.frame.get_attribute("commit")[number].as_py()))
         except GittrackError as error:
             return [f"its record cannot be read: {error.message}"]
         return list_gaps(self._guard, run.source.left_out, run.redacted)
@@ -189,6 +196,8 @@ class Evidence:
         requirement = self._guard.requirement
         if requirement is None:
             return None
+        from ..baseline import find_value
+
         values: dict[int, float | None] = {}
         base = self.find_base(head) if requirement.bounds else None
         for bound in requirement.bounds:

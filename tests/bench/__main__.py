@@ -18,7 +18,7 @@ NAMES = (
     "search",
     "sharing",
     "artifacts",
-    "hook",
+    "check",
 )
 
 

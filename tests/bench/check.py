@@ -1,4 +1,4 @@
-"""What `gittrack check` costs, as whole processes: with no guarded path staged, and beside many runs with one staged."""
+"""What `gittrack check` costs, a whole process: with no guarded path staged, and beside many runs with one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES = {"nothing guarded is staged": 150.0, "the run that vouches is found": 40
 def measure(options: Options) -> Report:
     """Time the check in a working tree of its own, in turns; what is staged is one source that runs had, or none."""
     runs = options.size(10_000, 50)
-    report = Report("hook: gittrack check, whole processes")
+    report = Report("check: gittrack check, whole processes")
     with scratch_directory() as directory:
         python = find_installed(options.pythons[:1])["gittrack"]
         code = directory / "code"
@@ -61,7 +61,9 @@ def _time_check(python: str, directory: Path, environment: dict[str, str], *, co
     done = subprocess.run(program, cwd=directory, env={**os.environ, **environment}, capture_output=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode != code:
-        raise RuntimeError(f"gittrack check ended with {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
+        raise RuntimeError(
+            f"gittrack check ended with {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}"
+        )
     return seconds
 
 
