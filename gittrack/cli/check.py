@@ -26,6 +26,11 @@ def check(session: Session, quiet: bool, as_json: bool) -> int:
     byte for byte; else the exit code is 9. This is what the pre-commit hook runs. git commit --no-verify skips it, and
     gittrack audit sees that later.
     """
+    return 0 if run_check(session, quiet=quiet, as_json=as_json).passes else REFUSED
+
+
+def run_check(session: Session, *, quiet: bool = False, as_json: bool = False) -> Verdict:
+    """Check what is staged here, say what came of it, and return that."""
     from ..git import find_hook_variables
     from ..hook.check import check_staged
     from ..repository import get_current_directory, get_repository
@@ -37,12 +42,11 @@ def check(session: Session, quiet: bool, as_json: bool) -> int:
         from .verdict import describe_verdict
 
         session.write_json("check", describe_verdict(verdict))
-    elif verdict.waived:
-        if not quiet:
-            session.terminal.note(verdict.waived)
-    else:
+    elif not verdict.waived:
         _say(session, verdict)
-    return 0 if verdict.passes else REFUSED
+    elif not quiet:
+        session.terminal.note(verdict.waived)
+    return verdict
 
 
 def _say(session: Session, verdict: Verdict) -> None:

@@ -170,6 +170,11 @@ number changes when a shape does; fields may be added at any time.
                     "notes", "log"}}; "run" vouches, else "nearest" has
                     "differences": [{{"path", "change"}}…] and "objections";
                     "change" is other, missing or extra
+  audit             "audit": {{"ok", "commits": [{{"commit", "subject", "time",
+                    "named", …}}…]}}; the rest as of "check"
+  hooks status      "hooks": [{{"name", "state", "kept"}}…], "directory",
+                    "why", "shared"; "state" is one of installed, outdated,
+                    missing, foreign
   remote            "remotes": [{{"name", "url", "push_url", "used", "why",
                     "shared"}}…]
   clone             "cloned": as "fetched", "directory": PATH, "partial"

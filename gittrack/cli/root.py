@@ -71,6 +71,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Guard": {
         "check": Entry("check:check", "Check that a run vouches for what is staged."),
+        "audit": Entry("audit:audit", "Check that a run vouches for each commit of a RANGE."),
+        "hooks": Entry("hooks:hooks", "Install, remove or show Git's hooks that gittrack has."),
     },
     "Set up": {
         "init": Entry("init:init", "Write settings for this repository; never needed."),

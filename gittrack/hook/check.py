@@ -14,6 +14,7 @@ from ..repository import Repository
 from ..vouching import Verdict
 from .project import FILE, find_staged_guard
 from .proposal import Index, workbench, write_tree
+from .verified import write_verified
 
 if TYPE_CHECKING:
     from ..tracker import Tracker
@@ -31,8 +32,8 @@ def find_guard(code: Repository, environ: Mapping[str, str]) -> Guard | None:
 def check_staged(code: Repository, open_tracker: OpenTracker, *, environ: Mapping[str, str], now: int) -> Verdict:
     """Return whether what is staged in a working tree may be committed. `now` is in UTC microseconds.
 
-    `environ` says which index git is committing. Raises Unsupported in a bare repository, GitFailed for an index that
-    holds unresolved conflicts.
+    `environ` says which index git is committing. What passes is remembered for the hooks that follow. Raises
+    Unsupported in a bare repository, GitFailed for an index that holds unresolved conflicts.
     """
     index = Index.find(code, environ)
     guard = find_guard(code, environ)
@@ -48,8 +49,11 @@ def check_staged(code: Repository, open_tracker: OpenTracker, *, environ: Mappin
 
     with open_tracker() as tracker, workbench(code, tracker.repository, index=index.file) as git:
         evidence = Evidence(tracker, guard, git)
-        run, nearest, notes = evidence.find_run(write_tree(git), now=now, head=index.find_head())
-    if run is None:
+        tree = write_tree(git)
+        run, nearest, notes = evidence.find_run(tree, now=now, head=index.find_head())
+    if run is not None:
+        write_verified(code, tree=tree, run_id=run.witness.id)
+    else:
         unstaged = index.list_unstaged(guard)
         if unstaged:
             notes.append(
