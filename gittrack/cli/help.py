@@ -172,6 +172,10 @@ number changes when a shape does; fields may be added at any time.
                     "change" is other, missing or extra
   audit             "audit": {{"ok", "commits": [{{"commit", "subject", "time",
                     "named", …}}…]}}; the rest as of "check"
+  report            "report": {{"start", "tip", "commits" as of "audit", "runs":
+                    [RUN…], "base": {{"commit", "runs"}}, "metrics": [{{"metric",
+                    "goal", "here", "base", "noise", "judgement"}}…],
+                    "params": {{NAME: [BASE, HERE]}}, "code"}}
   hooks status      "hooks": [{{"name", "state", "kept"}}…], "directory",
                     "why", "shared"; "state" is one of installed, outdated,
                     missing, foreign

@@ -72,6 +72,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Guard": {
         "check": Entry("check:check", "Check that a run vouches for what is staged."),
         "audit": Entry("audit:audit", "Check that a run vouches for each commit of a RANGE."),
+        "report": Entry("report:report", "Write what runs say about a RANGE of commits, as Markdown."),
         "hooks": Entry("hooks:hooks", "Install, remove or show Git's hooks that gittrack has."),
     },
     "Set up": {

@@ -126,7 +126,7 @@ class Evidence:
     def _list_bases(self, head: str) -> list[str]:
         words = ("--first-parent", f"--max-count={_MOST_BASES}", "--end-of-options", head)
         found = self._git.run("rev-list", *words, "--", *self._guard.pathspecs)
-        return found.decode("ascii").split()
+        return list(dict.fromkeys([head, *found.decode("ascii").split()]))
 
     def _take(self, rows: Sequence[int]) -> Frame:
         from array import array
