@@ -163,6 +163,7 @@ def _push(session: Session, remote: str = "", address: str = "", *_rest: str) ->
     from ..hook.duties import find_experiments
     from ..sync.pushing import find_pushable, push
     from .consent import Consent
+    from .content_shared import make_upload, tell_upload
     from .push import describe_pushed
     from .transfer import open_link
 
@@ -177,10 +178,13 @@ def _push(session: Session, remote: str = "", address: str = "", *_rest: str) ->
         session.terminal.warn(f"a pushed commit names run {run_id[:8]}, which is not here", hint="gittrack fetch")
     if not experiments:
         return
-    with open_link(session, () if apart else (remote,), purpose="push", silent=True) as (_tracker, link, _names):
-        results = push(link, find_pushable(link, experiments), approve=Consent(session, link, silent=True))
+    with open_link(session, () if apart else (remote,), purpose="push", silent=True) as (tracker, link, _names):
+        upload = make_upload(session, tracker, link)
+        consent = Consent(session, link, upload=upload, silent=True)
+        results = push(link, find_pushable(link, experiments), approve=consent, upload=upload)
         for result in results:
             if result.failure is not None:
                 session.terminal.warn(f"{clean(result.slug)}: {result.failure.message}", hint=result.failure.hint)
             elif result.result == "pushed":
                 session.terminal.note(describe_pushed(result, link.remote.name))
+        tell_upload(session, upload, remote=link.remote.name)
