@@ -141,11 +141,17 @@ def test_amend(hooked: Path) -> None:
     done = commit(hooked, "-q", "--amend", "-m", "better words")
     assert (done.returncode, done.stderr) == (0, "")
     commit(hooked, "-q", "--amend", "-m", f"words\n\nGittrack-Run: {first}")
+    assert read_trailers(hooked) == [first]
+
+
+def test_an_amended_commit_names_the_run_of_what_it_is_now(hooked: Path) -> None:
+    edit(hooked)
+    commit(hooked, "-qnm", f"change\n\nGittrack-Run: {'ab' * 16}")
     edit(hooked, text="more\n")
     assert commit(hooked, "-q", "--amend", "--no-edit").returncode == 1
-    second = record()
+    run = record()
     assert commit(hooked, "-q", "--amend", "--no-edit").returncode == 0
-    assert read_trailers(hooked) == [second]
+    assert read_trailers(hooked) == [run]
     edit(hooked, text="even more\n")
     assert commit(hooked, "-qn", "--amend", "--no-edit").returncode == 0
     assert read_trailers(hooked) == []

@@ -1,4 +1,4 @@
-"""What `gittrack check` costs, a whole process: with no guarded path staged, and beside many runs with one."""
+"""What the pre-commit hook costs, a whole process: with no guarded path staged, and beside many runs with one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from .process import CHECKOUT, find_installed
+from gittrack.hook.installation import HooksDirectory, install
+
+from .process import CHECKOUT
 from .report import Options, Report, run_benches
 from .scratch import hermetic_environment, run_git, scratch_directory
 from .synthetic_store import get_store
@@ -21,10 +23,10 @@ CASES = {"nothing guarded is staged": 150.0, "the run that vouches is found": 40
 def measure(options: Options) -> Report:
     """Time the check in a working tree of its own, in turns; what is staged is one source that runs had, or none."""
     runs = options.size(10_000, 50)
-    report = Report("check: gittrack check, whole processes")
+    report = Report("check: the pre-commit hook, whole processes")
     with scratch_directory() as directory:
-        python = find_installed(options.pythons[:1])["gittrack"]
         code = directory / "code"
+        install(HooksDirectory(directory / "hooks", "", shared=False))
         store = get_store(runs, directory=options.stores)
         run_git(store, "worktree", "add", "-q", "--detach", str(code))
         try:
@@ -33,7 +35,7 @@ def measure(options: Options) -> Report:
             for number in range(options.size(9, 1) + 1):
                 for case in CASES:
                     _stage(code, case)
-                    seconds = _time_check(python, code, environment, code=9 if case == "no run vouches" else 0)
+                    seconds = _time_hook(directory, code, environment, expected=9 if case == "no run vouches" else 0)
                     if number:  # the round before the first fills the caches
                         samples[case].append(seconds * MILLI)
         finally:
@@ -55,15 +57,13 @@ def _stage(code: Path, case: str) -> None:
     run_git(code, "add", "train.py")
 
 
-def _time_check(python: str, directory: Path, environment: dict[str, str], *, code: int) -> float:
-    program = [python, "-c", "import sys; from gittrack.cli import main; sys.exit(main())", "check"]
+def _time_hook(directory: Path, code: Path, environment: dict[str, str], *, expected: int) -> float:
+    hook = str(directory / "hooks" / "pre-commit")
     began = time.perf_counter()
-    done = subprocess.run(program, cwd=directory, env={**os.environ, **environment}, capture_output=True, check=False)
+    done = subprocess.run([hook], cwd=code, env={**os.environ, **environment}, capture_output=True, check=False)
     seconds = time.perf_counter() - began
-    if done.returncode != code:
-        raise RuntimeError(
-            f"gittrack check ended with {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}"
-        )
+    if done.returncode != expected:
+        raise RuntimeError(f"the hook ended with {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
     return seconds
 
 
