@@ -15,8 +15,7 @@ from .. import errors
 if TYPE_CHECKING:
     from .terminal import Terminal
 
-NOT_REPRODUCED = 9
-# What a command was asked to check does not hold; it is no error, and nothing is raised.
+# What a command was asked to check does not hold, which is no error.
 REFUSED = 9
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -40,7 +39,7 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.Corrupt: 6,
     errors.StoreFailed: 7,
     errors.RemoteFailed: 8,
-    NotReproduced: NOT_REPRODUCED,
+    NotReproduced: REFUSED,
     KeyboardInterrupt: INTERRUPTED,
     click.Abort: INTERRUPTED,
     BrokenPipeError: BROKEN_PIPE,
@@ -58,8 +57,7 @@ MEANINGS: dict[int, str] = {
     6: "stored bytes are damaged",
     7: "the store could not be written: full disk, permissions, a held lock",
     8: "the network or a remote repository failed; repeating is safe",
-    NOT_REPRODUCED: "a run was repeated, and did not come to the same result",
-    REFUSED: "what was checked does not hold, such as that a run vouches for a commit",
+    REFUSED: "what was checked does not hold: no run vouches, or a repeated run came out otherwise",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",
 }
