@@ -57,7 +57,7 @@ MEANINGS: dict[int, str] = {
     6: "stored bytes are damaged",
     7: "the store could not be written: full disk, permissions, a held lock",
     8: "the network or a remote repository failed; repeating is safe",
-    REFUSED: "what was checked does not hold: no run vouches, or a repeated run came out otherwise",
+    REFUSED: "what was checked does not hold: no run vouches, or a repetition differs",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",
 }
