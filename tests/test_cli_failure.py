@@ -118,7 +118,8 @@ def test_interruptions_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["artifact"],
             2,
-            "error: gittrack artifact needs a command: ls, get, cat, open, rm-content, verify\nhint: gittrack artifact --help\n",
+            "error: gittrack artifact needs a command: ls, get, cat, open, rm-content, verify\n"
+            "hint: gittrack artifact --help\n",
         ),
         (
             ["ls", "--colums", "id"],

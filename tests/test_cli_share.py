@@ -168,7 +168,8 @@ def test_fetch_and_pull_tell_what_came(shared: Path, colleague: Callable[..., st
     assert call("fetch").err == "note: churn: 1 run new or changed\n"
     assert call("pull").err == (
         "note: churn: joined what was fetched before with yours\n"
-        f"note: churn: {name} was edited here and there; both edits are kept\n"
+        f"note: churn: {name} was edited here and there; both edits are kept, and where both set the same the later "
+        f"one counts\nhint: gittrack show --revisions -- {name}\n"
     )
     pulled = call("pull", "--json")
     assert json.loads(pulled.out)["pulled"][0]["merged"] == []

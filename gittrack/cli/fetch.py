@@ -14,7 +14,7 @@ from .content_shared import Eager, content_options
 from .failure import find_close
 from .session import Session
 from .text import clean
-from .transfer import NAMES, open_link
+from .transfer import NAMES, open_link, tell_merged
 
 if TYPE_CHECKING:
     from ..sync.fetching import Fetched
@@ -59,8 +59,7 @@ def tell_fetched(
         for refused in branch.refused:
             name = f" {refused.name}" if refused.name else ""
             terminal.warn(f"{branch.slug}: record{name} (commit {refused.commit[:12]}) is kept out: {refused.reason}")
-        for name in joined.get(branch.slug, ()):
-            terminal.note(f"{branch.slug}: {name} was edited here and there; both edits are kept")
+        tell_merged(terminal, branch.slug, joined.get(branch.slug, ()))
     if not joined and all(branch.change == "same" for branch in branches):
         terminal.note(f"nothing new on {remote}")
 

@@ -14,7 +14,7 @@ from .command import Command, json_option, pass_session
 from .consent import Consent, Rehearsed, count_runs, finding_record
 from .content_shared import make_upload, tell_upload, upload_record
 from .session import Session
-from .transfer import NAMES, open_link
+from .transfer import NAMES, open_link, tell_merged
 
 if TYPE_CHECKING:
     from ..sync.disclosure import Finding
@@ -213,8 +213,7 @@ def _tell(session: Session, results: Sequence[Pushed], remote: str) -> None:
     for result in results:
         if result.result == "pushed" or (result.result == "current" and len(results) == 1):
             terminal.note(describe_pushed(result, remote))
-        for name in result.merged if result.result == "pushed" else ():
-            terminal.note(f"{result.slug}: {name} was edited here and there; both edits are kept")
+        tell_merged(terminal, result.slug, result.merged if result.result == "pushed" else ())
 
 
 def _set_auto(session: Session, auto: bool) -> None:

@@ -30,8 +30,8 @@ def render_remotes(remotes: Sequence[Remote], used: Remote | None, screen: Scree
     why = [f"used: {used.why}" if used is not None and remote.name == used.name else "" for remote in remotes]
     columns = [
         Column("REMOTE", tuple(Cell(clean(remote.name), "key") for remote in remotes), least=8),
-        Column("ADDRESS", tuple(Cell(describe_addresses(remote)) for remote in remotes), rank=1, least=16),
-        Column("", tuple(Cell(clean(text), "dim") for text in why), rank=2, least=8),
+        Column("ADDRESS", tuple(Cell(describe_addresses(remote)) for remote in remotes), rank=2, least=12),
+        Column("", tuple(Cell(clean(text), "dim") for text in why), rank=1, least=8),
     ]
     return lay_out(columns, screen).lines
 

@@ -29,10 +29,10 @@ def render_standings(standings: Sequence[Standing], counts: dict[str, int], scre
     """Return how the experiments stand as a table."""
     columns = [
         Column("EXPERIMENT", tuple(Cell(clean(entry.slug), "key") for entry in standings), least=12),
-        Column("RUNS", tuple(Cell(str(counts.get(entry.slug, 0))) for entry in standings), rank=3, align="right"),
+        Column("RUNS", tuple(Cell(str(counts.get(entry.slug, 0))) for entry in standings), rank=4, align="right"),
         Column("TO PUSH", tuple(Cell(str(len(entry.ahead) or "")) for entry in standings), rank=1, align="right"),
         Column("TO PULL", tuple(Cell(str(len(entry.behind) or "")) for entry in standings), rank=2, align="right"),
-        Column("", tuple(Cell(_describe(entry), "dim") for entry in standings), rank=4),
+        Column("", tuple(Cell(_describe(entry), "dim") for entry in standings), rank=3, least=8),
     ]
     return lay_out(columns, screen).lines
 

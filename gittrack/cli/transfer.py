@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..sync.link import Link
     from ..tracker import Tracker
     from ..transport import Step
-    from .terminal import Screen
+    from .terminal import Screen, Terminal
 
 NAMES = click.argument("names", nargs=-1, metavar="[REMOTE] [EXPERIMENT]...")
 
@@ -163,3 +164,14 @@ def show_address(url: str) -> str:
     from ..git import clean_text
 
     return clean(clean_text(url.encode("utf-8", "surrogateescape")))
+
+
+def tell_merged(terminal: Terminal, slug: str, names: Sequence[str]) -> None:
+    """Tell which runs, or which experiment's record, were edited on both sides, and where each side's words stand."""
+    for name in names:
+        shown = clean(name)
+        terminal.note(
+            f"{slug}: {shown} was edited here and there; both edits are kept, and where both set the same the later "
+            "one counts",
+            hint=None if name.startswith("experiment ") else f"gittrack show --revisions -- {shlex.quote(shown)}",
+        )
