@@ -18,8 +18,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Heed the signals that a shell lets its background jobs ignore: what tests interrupt would ignore them as well."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     # A change is judged by the same examples wherever it is tried, however slow it is there; nights look for new ones.
     slow = [HealthCheck.too_slow]
     settings.register_profile("change", derandomize=True, deadline=None, suppress_health_check=slow)
