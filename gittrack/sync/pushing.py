@@ -227,11 +227,8 @@ def _send(link: Link, entries: Sequence[_Push]) -> None:
         elif answer.outcome is Outcome.REFUSED:
             entry.finish("refused", answer.failure)
         elif entry.false_alarms >= _MOST_FALSE_ALARMS:
-            entry.finish("refused", answer.failure if _pushes_home(link) else _explain_apart(link, entry.slug))
-
-
-def _pushes_home(link: Link) -> bool:
-    return link.remote.push_url == link.remote.url
+            apart = link.remote.pushes_elsewhere
+            entry.finish("refused", _explain_apart(link, entry.slug) if apart else answer.failure)
 
 
 def _explain_apart(link: Link, slug: str) -> TransportFailed:

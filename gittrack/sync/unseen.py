@@ -38,7 +38,7 @@ class Unseen:
     @cached_property
     def _refs(self) -> dict[str, str]:
         """The remote's tracking refs and their ids; where pushes go elsewhere, they say nothing of that place."""
-        if self._link.remote.push_url != self._link.remote.url:
+        if self._link.remote.pushes_elsewhere:
             return {}
         place = f"refs/remotes/{self._link.remote.name}/"
         listing = self._link.git.run("for-each-ref", "--format=%(objectname) %(refname)", "--", place)

@@ -23,6 +23,11 @@ class Remote:
     push_url: str
     why: str
 
+    @property
+    def pushes_elsewhere(self) -> bool:
+        """Whether pushes go to another address than the one that is fetched from."""
+        return self.push_url != self.url
+
 
 def list_remotes(config: GitConfig) -> list[str]:
     """Return the names of the remotes that have an address, in the order they are configured."""
