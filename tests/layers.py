@@ -36,6 +36,7 @@ LAYERS: dict[str, int] = {
     "address": 1,
     "lookup": 1,
     "facts": 1,
+    "folding": 1,
     "merge": 1,
     "admission": 1,
     "artifact_choice": 1,

@@ -6,24 +6,18 @@ Pure. Knows nothing of stores and files.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from ..folding import drop_unseen, fold
+
 _MAX_HOPS = 40
-# What HFS+ passes over when it compares names.
-_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
 def is_git_name(name: str) -> bool:
     """Tell whether a file name means `.git` on any file system: `.GIT`, `git~1`, `.git.`, `.git::$DATA` and such."""
-    text = unicodedata.normalize("NFKC", _IGNORED.sub("", name)).lower()
+    text = unicodedata.normalize("NFKC", drop_unseen(name)).lower()
     return text.partition(":")[0].rstrip(". ") in (".git", "git~1") or text.startswith(".git\\")
-
-
-def fold_name(path: str) -> str:
-    """Return what is equal of two paths that a file system may take for one: in another case, or otherwise composed."""
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def find_collisions(paths: Iterable[str]) -> tuple[tuple[str, ...], ...]:
@@ -33,7 +27,7 @@ def find_collisions(paths: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """
     groups: dict[str, dict[str, str]] = {}
     for path in paths:
-        groups.setdefault(fold_name(path), {}).setdefault(path.rpartition("/")[2], path)
+        groups.setdefault(fold(path), {}).setdefault(path.rpartition("/")[2], path)
     return tuple(sorted(tuple(sorted(group.values())) for group in groups.values() if len(group) > 1))
 
 
@@ -42,7 +36,7 @@ class Links:
 
     def __init__(self, targets: Mapping[str, str]) -> None:
         self.targets = targets
-        self._folded = {fold_name(path): target for path, target in targets.items()}
+        self._folded = {fold(path): target for path, target in targets.items()}
 
     def leads_outside(self, path: str) -> bool:
         """Tell whether whoever follows a link of the tree may come out of the tree, by other links of it as well."""
@@ -64,7 +58,7 @@ class Links:
         while todo:
             place.append(todo.pop())
             where = "/".join(place)
-            target = self.targets.get(where, self._folded.get(fold_name(where)))
+            target = self.targets.get(where, self._folded.get(fold(where)))
             if target is not None:
                 place.pop()
                 return target

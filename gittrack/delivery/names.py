@@ -8,18 +8,16 @@ other, or lead through a directory that is not the one that was looked at. Pure:
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
 from ..errors import InvalidInput
+from ..folding import fold
 from ..layout import check_artifact_path
 
 # What Windows takes for a device whatever ending it has, beyond what no artifact may be called anyway.
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?")
 # The other ways to spell `.git` by its short name.
 _SHORT_GIT = re.compile(r"(?i)git~[0-9]+|gi[0-9a-f]{4}~[0-9]")
-# What HFS+ does not compare, as git knows it: joiners, marks and overrides of direction, the byte order mark.
-_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
 def find_unsafe(paths: Iterable[str]) -> dict[str, str]:
@@ -41,12 +39,6 @@ def find_unsafe(paths: Iterable[str]) -> dict[str, str]:
             spelled[fold(place)] = place
         files.add(fold(path))
     return unsafe
-
-
-def fold(path: str) -> str:
-    """Return what is equal for paths that some file system takes for one."""
-    seen = unicodedata.normalize("NFD", _IGNORED.sub("", path))
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", seen.casefold()).casefold())
 
 
 def _find_fault(path: str) -> str | None:
