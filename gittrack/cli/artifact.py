@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from .text import clean
 
 if TYPE_CHECKING:
     from ..delivery import Delivered
+    from ..model import Pointer
     from ..tracker import Tracker
 
 _CHUNK = 1 << 20
@@ -124,26 +125,27 @@ def get(
         found = find_artifacts(tracker, run)
         chosen = choose(found, paths, limits)
         unsafe = find_unsafe(chosen)
-        pointers = {path: found.pointers[path] for path in chosen if path not in unsafe}
+        pointers = {path: pointer for path, pointer in chosen.items() if path not in unsafe}
         fetch_missing(session, tracker, pointers)
         if not force:
-            _check_conflict(found, pointers, output)
-        items = [Item(path, found.pointers[path], _find_file(tracker, found, path, unsafe)) for path in chosen]
+            _check_conflict(pointers, output)
+        items = [Item(path, pointer, _find_file(tracker, pointers.get(path))) for path, pointer in chosen.items()]
         done = deliver(items, output, replace=force)
     _tell_delivered(session, done, output)
     _raise_refused(session, found, done)
 
 
-def _check_conflict(found: Artifacts, paths: Iterable[str], output: Path) -> None:
+def _check_conflict(pointers: Mapping[str, Pointer], output: Path) -> None:
     from ..delivery import find_conflict
 
-    path = find_conflict(((path, found.pointers[path]) for path in paths), output)
+    path = find_conflict(pointers.items(), output)
     if path is not None:
         raise Conflict(f"{str(output / path)!r} is there already, with other content", hint="add --force, or -o DIR")
 
 
-def _find_file(tracker: Tracker, found: Artifacts, path: str, unsafe: Mapping[str, str]) -> Path:
-    file = None if path in unsafe else tracker.content.find(found.pointers[path])
+def _find_file(tracker: Tracker, pointer: Pointer | None) -> Path:
+    """Return where a content is; nowhere for what is not to be written."""
+    file = None if pointer is None else tracker.content.find(pointer)
     return Path() if file is None else file
 
 

@@ -100,7 +100,7 @@ def rm_content(
     terminal = session.terminal
     with session.open_tracker() as tracker:
         found = find_artifacts(tracker, run)
-        chosen = {path: found.pointers[path] for path in choose(found, paths, limits)}
+        chosen = choose(found, paths, limits)
         with Progress(terminal, "looking for runs that share it") as progress:
             survey = survey_local_content(
                 tracker,
@@ -196,7 +196,7 @@ def verify_artifacts(
     terminal = session.terminal
     with session.open_tracker() as tracker, Progress(terminal, "verifying") as progress:
         found = find_artifacts(tracker, run)
-        chosen = {path: found.pointers[path] for path in choose(found, paths, limits)}
+        chosen = choose(found, paths, limits)
         done = check_artifacts(
             tracker,
             found.run_id,

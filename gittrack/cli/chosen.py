@@ -111,9 +111,10 @@ def read_limits(include: Sequence[str], exclude: Sequence[str], max_size: str | 
     return Limits(tuple(include), tuple(exclude), None if max_size is None else parse_size(max_size))
 
 
-def choose(artifacts: Artifacts, paths: Sequence[str], limits: Limits) -> list[str]:
-    """Return the paths of the artifacts that are wanted and within the limits; raises as `choose_paths` does."""
-    return choose_allowed(artifacts.pointers, choose_paths(artifacts.pointers, paths, run=artifacts.name), limits)
+def choose(artifacts: Artifacts, paths: Sequence[str], limits: Limits) -> dict[str, Pointer]:
+    """Return the artifacts that are wanted and within the limits, by path; raises as `choose_paths` does."""
+    wanted = choose_paths(artifacts.pointers, paths, run=artifacts.name)
+    return {path: artifacts.pointers[path] for path in choose_allowed(artifacts.pointers, wanted, limits)}
 
 
 def fetch_missing(session: Session, tracker: Tracker, artifacts: Mapping[str, Pointer]) -> None:
