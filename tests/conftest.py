@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import tempfile
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    leave_the_terminal()
     # A change is judged by the same examples wherever it is tried, however slow it is there; nights look for new ones.
     slow = [HealthCheck.too_slow]
     settings.register_profile("change", derandomize=True, deadline=None, suppress_health_check=slow)
@@ -28,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("night" if NIGHTLY else "change")
     if NIGHTLY:
         config.option.timeout = 0
+
+
+def leave_the_terminal() -> None:
+    """Give up the terminal of whoever runs the tests: ssh would ask it for a password, and wait, or stop them all."""
+    with contextlib.suppress(OSError), open("/dev/tty", "rb", buffering=0) as terminal:
+        fcntl.ioctl(terminal, termios.TIOCNOTTY)
 
 
 @pytest.fixture(autouse=True)
