@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import fcntl
 import os
 import signal
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     leave_the_terminal()
+    faulthandler.register(signal.SIGUSR1, file=os.dup(2))  # which the gate sends to tests that do not end
     # A change is judged by the same examples wherever it is tried, however slow it is there; nights look for new ones.
     slow = [HealthCheck.too_slow]
     settings.register_profile("change", derandomize=True, deadline=None, suppress_health_check=slow)
