@@ -1,95 +1,106 @@
 """The whole gate: lint, format, types, tests. `python -m tests` runs each, and fails if any of them does.
 
-Arguments are handed to pytest, so `python -m tests -k journal` is the gate with a smaller last step. Tests that do not
-come to an end are ended, and the gate says what every process of theirs was doing.
+Each file of tests has a process of its own, one per core at a time, so none disturbs another, and what fails or does
+not end is told at once. Arguments are handed to pytest: `python -m tests -k journal` is the gate with a smaller last
+step, `python -m tests tests/test_store.py` one with these files in a single process.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from tests.effort import NIGHTLY
+from tests.stall import end_all
 
 ROOT = Path(__file__).resolve().parent.parent
 
-STEPS = (
+CHECKS = (
     ("lint", "ruff", "check", "."),
     ("format", "ruff", "format", "--check", "."),
     ("types", "mypy"),
-    ("tests", "pytest", "-n", "auto", "--dist", "worksteal"),
 )
-# The whole gate takes a quarter of this on two slow cores.
-LONGEST = None if NIGHTLY else 3600.0
+# The longest file takes a fifth of this on two slow cores.
+LONGEST = None if NIGHTLY else 1500.0
+_NOTHING_COLLECTED = 5
 
 
 def main(arguments: list[str]) -> int:
     """Run every step, also after one has failed; return 0 only where all passed."""
-    failed = []
-    for name, *command in STEPS:
-        extra = arguments if name == "tests" else []
-        print(f"== {name}: {' '.join([*command, *extra])}", flush=True)
-        began = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", *command, *extra], cwd=ROOT)
-        try:
-            status = process.wait(LONGEST)
-        except subprocess.TimeoutExpired:
-            print(f"\n== {name}: no end in {LONGEST} s; what runs is:", flush=True)
-            status = end_all(process)
-        print(f"== {name}: {'ok' if status == 0 else 'FAILED'} in {time.monotonic() - began:.1f} s", flush=True)
-        if status != 0:
-            failed.append(name)
+    failed = [name for name, *command in CHECKS if not step(name, lambda command=command: run_module(command))]
+    if not step("tests", lambda: run_tests(arguments)):
+        failed.append("tests")
     print(f"gate: {'failed at ' + ', '.join(failed) if failed else 'all passed'}", flush=True)
     return 1 if failed else 0
 
 
-def end_all(process: subprocess.Popen[bytes]) -> int:
-    """Print what a process and all under it are doing, each thread of those that can tell, and kill them."""
-    tree = [process.pid]
-    for pid in tree:
-        print(describe(pid), flush=True)
-        tree += [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in read(task).split()]
-    for pid in tree[1:]:
-        if heeds_sigusr1(pid):
-            send(pid, signal.SIGUSR1)  # conftest has Python tell where each of its threads is
-            time.sleep(1.0)
-    for pid in reversed(tree):
-        send(pid, signal.SIGKILL)
-    return process.wait()
+def step(name: str, action: Callable[[], bool]) -> bool:
+    """Run one step and tell how it went and how long it took."""
+    print(f"== {name}", flush=True)
+    began = time.monotonic()
+    good = action()
+    print(f"== {name}: {'ok' if good else 'FAILED'} in {time.monotonic() - began:.1f} s", flush=True)
+    return good
 
 
-def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+def run_module(command: list[str]) -> bool:
+    """Run a module of this interpreter with its arguments; tell whether it succeeded."""
+    print("$", *command, flush=True)
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode == 0
 
 
-def describe(pid: int) -> str:
-    """Return a process's id, state, what it waits for in the kernel, and its command line."""
-    state = next((line.split()[1] for line in read(Path(f"/proc/{pid}/status")).splitlines() if "State:" in line), "?")
-    words = read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ")
-    return f"{pid:>8} {state} {read(Path(f'/proc/{pid}/wchan')):<20} {words[:200]}"
+def run_tests(arguments: list[str]) -> bool:
+    """Run pytest on each file of tests, or once where the arguments name files; tell whether all passed."""
+    if any(Path(word.partition("::")[0]).exists() for word in arguments):
+        return run_module(["pytest", *arguments])
+    files = sorted((ROOT / "tests").glob("test_*.py"), key=lambda path: (not holds_slow_tests(path), path))
+    printing = Lock()
+
+    def run(file: Path) -> int:
+        status, output = run_file(file, arguments)
+        with printing:
+            lines = output.strip().splitlines() or ["said nothing"]
+            print(f"{file.name:<36} {lines[-1].strip('= ')}", flush=True)
+            if status not in (0, _NOTHING_COLLECTED):
+                print(output, flush=True)
+        return status
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        statuses = dict(zip(files, pool.map(run, files), strict=True))
+    bad = [file.name for file, status in statuses.items() if status not in (0, _NOTHING_COLLECTED)]
+    if bad:
+        print("failed:", *bad, flush=True)
+    return not bad and 0 in statuses.values()
 
 
-def heeds_sigusr1(pid: int) -> bool:
-    """Tell whether SIGUSR1 has a handler in this process; others would die of it and say nothing."""
-    for line in read(Path(f"/proc/{pid}/status")).splitlines():
-        if line.startswith("SigCgt:"):
-            return bool(int(line.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)
-    return False
+def run_file(file: Path, arguments: list[str]) -> tuple[int, str]:
+    """Return pytest's exit code for one file, and all it printed; 124 where it had to be ended."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "--no-header", *arguments, str(file)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            status, told = process.wait(LONGEST), ""
+        except subprocess.TimeoutExpired:
+            status, told = 124, f"\n{end_all(process)}\nno end in {LONGEST} s: what ran is above\n"
+        output.seek(0)
+        return status, output.read().decode(errors="replace") + told
 
 
-def read(path: Path) -> str:
-    """Return a file of /proc as text; empty where its process is gone."""
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
+def holds_slow_tests(file: Path) -> bool:
+    """Tell whether any test in a file is marked as slow; such files start first, or the last would run alone."""
+    return "mark.slow" in file.read_text()
 
 
 if __name__ == "__main__":
