@@ -21,12 +21,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
+from .digest import Digest
 from .errors import Corrupt, InvalidInput, NotFound, StoreFailed
 from .model import Pointer
 from .repository import Repository, read_config
-from .store.disk import make_directories, remove_stale, sync_directory
+from .store.disk import make_directories, remove_stale, sync_directory, write_piece
 
 _CHUNK = 1 << 20
+_WORTH_WRITING = 1 << 16
 _TEMPORARY_PREFIX = "gittrack-"
 _STALE_AGE = 24 * 3600.0
 _LONGEST_WAIT = 60.0
@@ -107,7 +109,7 @@ class ContentStore:
 
     def verify(self, pointer: Pointer) -> None:
         """Read the content again; raises Corrupt where it is not what its name says, NotFound where there is none."""
-        digest = hashlib.sha256(usedforsecurity=False)
+        digest = Digest()
         size = 0
         with self.open(pointer) as file:
             for chunk in _read_chunks(file, self._path(pointer), size=None):
@@ -311,16 +313,31 @@ def _read_chunks(file: BinaryIO, path: Path, *, size: int | None) -> Iterator[by
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def _join_small(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces worth a call to the system; the last may be smaller."""
+    small: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        small.append(chunk)
+        size += len(chunk)
+        if size >= _WORTH_WRITING:
+            yield b"".join(small) if len(small) > 1 else chunk
+            small, size = [], 0
+    if small:
+        yield b"".join(small)
+
+
 def _write_hashed(path: Path, chunks: Iterable[bytes]) -> Pointer:
     """Write chunks to a new file, wait for the disk, and return what they are called."""
-    digest = hashlib.sha256(usedforsecurity=False)
+    digest = Digest()
     size = 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        for chunk in chunks:
+    try:
+        for chunk in _join_small(chunks):
             digest.update(chunk)
-            file.write(chunk)
+            write_piece(descriptor, chunk, size)
             size += len(chunk)
-        file.flush()
-        os.fsync(file.fileno())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     return Pointer(digest.hexdigest(), size)

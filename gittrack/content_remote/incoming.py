@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..content import ContentStore
+from ..digest import Digest
 from ..errors import Corrupt, StoreFailed
 from ..model import Pointer
 from ..store.disk import make_directories, remove_stale, write_piece
@@ -39,7 +39,7 @@ class Incoming:
         self.pointer = pointer
         self._file = file
         self._start = 0
-        self._digest = hashlib.sha256(usedforsecurity=False)
+        self._digest = Digest()
         while chunk := _call(os.read, file, _CHUNK):
             self._start += len(chunk)
             self._digest.update(chunk)
@@ -56,7 +56,7 @@ class Incoming:
         _call(os.ftruncate, self._file, 0)
         _call(os.lseek, self._file, 0, os.SEEK_SET)
         self._start = 0
-        self._digest = hashlib.sha256(usedforsecurity=False)
+        self._digest = Digest()
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raises ContentFailed beyond the size, and StoreFailed where the disk does not."""

@@ -6,13 +6,13 @@ Knows nothing of where they go.
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..digest import Digest
 from ..model import Pointer
 from .remote import ContentFailed
 
@@ -25,7 +25,7 @@ def read_content(file: Path, pointer: Pointer, *, chunk: int = CHUNK) -> Iterato
     Raises ContentFailed, not to be repeated, where the file is missing, is no regular file, or does not hold the
     content: then before its last piece, so that who counts bytes, or closes only at the end, never has a whole one.
     """
-    digest = hashlib.sha256(usedforsecurity=False)
+    digest = Digest()
     left = pointer.size
     try:
         with _open_regular(file) as source:
