@@ -1,8 +1,8 @@
 """The whole gate: lint, format, types, tests. `python -m tests` runs each, and fails if any of them does.
 
 Each file of tests has a process of its own, one per core at a time, so none disturbs another, and what fails or does
-not end is told at once. Arguments are handed to pytest: `python -m tests -k journal` is the gate with a smaller last
-step, `python -m tests tests/test_store.py` one with these files in a single process.
+not end is told at once; such a file is run once more, alone. Arguments are handed to pytest: `python -m tests -k
+journal` is the gate with a smaller last step, `python -m tests tests/test_store.py` has these files in one process.
 """
 
 from __future__ import annotations
@@ -74,10 +74,16 @@ def run_tests(arguments: list[str]) -> bool:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         statuses = dict(zip(files, pool.map(run, files), strict=True))
-    bad = [file.name for file, status in statuses.items() if status not in (0, _NOTHING_COLLECTED)]
+    bad = [file for file, status in statuses.items() if status not in (0, _NOTHING_COLLECTED)]
     if bad:
-        print("failed:", *bad, flush=True)
-    return not bad and 0 in statuses.values()
+        print("again, alone, what failed while others ran beside it:", flush=True)
+    # Real servers, clocks and disks are tested here, on machines that may be very busy: once may be chance, twice not.
+    worse = [file.name for file in bad if run(file) != 0]
+    if better := sorted({file.name for file in bad} - set(worse)):
+        print("FLAKY, passed only the second time:", *better, flush=True)
+    if worse:
+        print("failed:", *worse, flush=True)
+    return not worse and 0 in statuses.values()
 
 
 def run_file(file: Path, arguments: list[str]) -> tuple[int, str]:
