@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -232,7 +232,8 @@ class Proxy:
         self.passed = 0
         self.cut: int | None = None
         self._lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def arm(self, cut: int | None) -> None:
         """Count from zero, and cut after so many bytes."""
@@ -241,6 +242,9 @@ class Proxy:
 
     def close(self) -> None:
         """Take no more connections."""
+        # A thread that still waited at a closed descriptor would take the connections of the next socket of its number.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -258,24 +262,26 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(_CHUNK):
-                with self._lock:
-                    left = len(data) if self.cut is None else max(self.cut - self.passed, 0)
-                    self.passed += min(len(data), left)
+        """Pass bytes on, one way, until they end. The other way goes on: what it still carries may be an answer."""
+        while data := self._read(source):
+            with self._lock:
+                left = len(data) if self.cut is None else max(self.cut - self.passed, 0)
+                self.passed += min(len(data), left)
+            with suppress(OSError):  # who hung up is no more interested, but may have said something before
                 sink.sendall(data[:left])
-                if left < len(data):
-                    break
-            else:
-                sink.shutdown(socket.SHUT_WR)
+            if left < len(data):
+                for end in (source, sink):
+                    with suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
                 return
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def _read(self, source: socket.socket) -> bytes:
+        try:
+            return source.recv(_CHUNK)
         except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+            return b""
 
 
 def find_free_port() -> int:
