@@ -550,3 +550,15 @@ def test_nobody_there(tmp_path: Path, content: ContentStore) -> None:
     with pytest.raises(ContentFailed, match="cannot be reached") as caught:
         send(remote, content)
     assert caught.value.retry_after == 0
+
+
+def test_a_file_that_comes_in_crumbs_is_written_in_large_pieces(
+    server: Scripted, remote: LfsRemote, content: ContentStore
+) -> None:
+    data = bytes(range(256)) * 2000
+    pointer = put(server, data)
+    crumbs = b"".join(b"100\r\n" + data[at : at + 256] + b"\r\n" for at in range(0, len(data), 256)) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server.script["download"] = [Reply(act=lambda handler: handler.wfile.write(head + crumbs))]
+    assert fetch(remote, content, pointer) == [1 << 18, len(data) - (1 << 18)]
+    assert content.open(pointer).read() == data

@@ -31,7 +31,7 @@ SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
 _PART = 10 << 20  # what pyarrow sends to S3 as one part
 # pyarrow keeps a part, and what of it is being sent: of so many large ones at once the memory stays bounded.
 _LARGE_AT_ONCE = 4
-_CHUNK = 4 << 20
+_CHUNK = 8 << 20
 _ASKING = 8
 _CONNECT_TIME = 10.0
 # Where an object appears when its stream is closed, and not before; elsewhere it is renamed when it is whole.

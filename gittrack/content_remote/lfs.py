@@ -33,6 +33,7 @@ _CHUNK = 1 << 17
 _MARGIN = 10.0
 _MISSING = (404, 410)
 # What storage says to an address that has expired.
+_WORTH_WRITING = 1 << 18
 _STALE = (400, 401, 403, 410)
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
@@ -182,7 +183,7 @@ class LfsRemote:
                 f"{response.url} would send {int(announced):,} bytes for the content {pointer.oid}, where {left:,} "
                 "are right"
             )
-        for piece in response.stream():
+        for piece in _gather(response.stream()):
             if len(piece) > left:
                 sink.restart()
                 raise ContentFailed(f"{response.url} sends more than the {pointer.size:,} bytes of {pointer.oid}")
@@ -272,6 +273,28 @@ class _FileBody:
             yield data
             self._sent += len(data)
             self._advance(len(data))
+
+
+def _gather(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in fewer pieces: a server may send a file line by line, which no disk wants.
+
+    What came before an error is yielded before it is raised.
+    """
+    gathered: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            gathered.append(piece)
+            size += len(piece)
+            if size >= _WORTH_WRITING:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+    except ContentFailed:
+        if gathered:
+            yield b"".join(gathered)
+        raise
+    if gathered:
+        yield b"".join(gathered)
 
 
 def _is_there(answer: Answer) -> bool:

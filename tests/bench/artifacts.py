@@ -1,4 +1,7 @@
-"""What content costs on its way: many small files and a large one, to a directory and a bucket and back, beside cp."""
+"""What content costs on its way, many small files and a large one: to a directory, a bucket, a Git LFS server and back.
+
+Beside cp, and beside plain HTTP to the same server.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .process import CHECKOUT
 from .report import Options, Report, run_benches
@@ -20,6 +24,8 @@ MEGA = 1 << 20
 ROUNDS = 3
 MOST_MEMORY = 200.0
 LEAST_OF_CP = 0.7
+# What a request is signed with is not checked on this server, only that it is.
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/s3/aws4_request"}
 
 # Sends, or fetches, all that a list names; tells the seconds and the most memory it ever had, in MB.
 MOVE = """
@@ -30,7 +36,12 @@ from gittrack.content_remote import DirectoryRemote, fetch_content, open_filesys
 from gittrack.model import Pointer
 do, address, directory, listing = sys.argv[1:]
 pointers = [Pointer(*pair) for pair in json.loads(Path(listing).read_text())]
-remote = open_filesystem(address) if "://" in address else DirectoryRemote(Path(address))
+if address.startswith("http"):
+    sys.path.insert(0, "tests")
+    from lfs_servers import open_lfs
+    remote = open_lfs(Path.cwd(), address)
+else:
+    remote = open_filesystem(address) if "://" in address else DirectoryRemote(Path(address))
 began = time.perf_counter()
 move = send_content if do == "send" else fetch_content
 done = move(remote, ContentStore(Path(directory)), pointers, report=lambda _: None)
@@ -65,6 +76,15 @@ sys.stdin.read()
 server.stop()
 """
 
+# Two repositories of a Git LFS server: one for gittrack, one for plain HTTP.
+SERVE_LFS = """
+import sys
+sys.path.insert(0, "tests")
+from lfs_servers import make_giftless
+print("at", make_giftless().url, make_giftless().url, flush=True)
+sys.stdin.read()
+"""
+
 
 class Place:
     """A directory in which gittrack's transfers run as processes of their own, and are measured."""
@@ -82,7 +102,7 @@ class Place:
     def run(self, program: str, *words: str) -> str:
         """Run a Python program and return what it prints; raises where it fails."""
         command = [sys.executable, "-c", program, *words]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout
@@ -112,10 +132,19 @@ def measure(options: Options) -> Report:
         with scratch_directory() as directory:
             place = Place(directory)
             try:
-                with _serve(place) as host:
-                    _measure_bucket(report, place, host, count, size, options)
+                with _serve(place, SERVE) as (host, port):
+                    _measure_bucket(report, place, f"{host}:{port}", count, size, options)
             except RuntimeError as error:
                 report.remarks.append(f"no bucket: {error}")
+                break
+    for count, size in ((options.size(1000, 20), 20_000), (1, options.size(256 * MEGA, 3 << 20))):
+        with scratch_directory() as directory:
+            place = Place(directory)
+            try:
+                with _serve(place, SERVE_LFS) as repositories:
+                    _measure_lfs(report, place, repositories, count, size, options)
+            except RuntimeError as error:
+                report.remarks.append(f"no Git LFS server: {error}")
                 break
     return report
 
@@ -159,11 +188,17 @@ def _measure_bucket(report: Report, place: Place, host: str, count: int, size: i
     what = _describe(count, size)
     listing = place.make(count, size)
     files = [path for path in (place.root / "here" / "objects").rglob("*") if path.is_file()]
-    if _request(host, "PUT", "/bench", b"") != 200:
-        raise RuntimeError("the server makes no bucket")
+    _request(host, "PUT", "/bench", Path(os.devnull), {})
     samples = {
-        "plain HTTP PUT": [_time(lambda: [_put(host, path) for path in files])],
-        "plain HTTP GET": [_time(lambda: [_request(host, "GET", f"/bench/plain/{path.name}") for path in files])],
+        f"plain HTTP {method}": [
+            _time(
+                lambda method=method: [  # type: ignore[misc]
+                    _request(host, method, f"/bench/plain/{path.name}", path if method == "PUT" else None, SIGNED)
+                    for path in files
+                ]
+            )
+        ]
+        for method in ("PUT", "GET")
     }
     address = f"s3://bench/content?endpoint_override={host}&scheme=http&region=us-east-1"
     peaks = []
@@ -174,6 +209,51 @@ def _measure_bucket(report: Report, place: Place, host: str, count: int, size: i
     for name, seconds in samples.items():
         report.add(f"{what}, S3 (moto): {name}", "s", seconds)
     _add_memory(report, f"{what}, S3 (moto)", peaks, options)
+
+
+def _measure_lfs(
+    report: Report, place: Place, repositories: list[str], count: int, size: int, options: Options
+) -> None:
+    what = f"{_describe(count, size)}, Git LFS (Giftless)"
+    listing = place.make(count, size)
+    address, plain = repositories
+    samples: dict[str, list[float]] = {}
+    for name, operation in (("plain HTTP PUT", "upload"), ("plain HTTP GET", "download")):
+        # Only the bytes: which address they go to is asked before.
+        steps = list(_ask_lfs(plain, operation, json.loads(listing.read_text()), place.root / "here"))
+        samples[name] = [_time(lambda steps=steps: [_request(*step) for step in steps])]  # type: ignore[misc]
+    peaks = []
+    for do, directory in (("send", place.root / "here"), ("fetch", place.root / "back")):
+        seconds, peak = place.move(do, address, directory, listing)
+        samples[do] = [seconds]
+        peaks.append(peak)
+    for name, seconds in samples.items():
+        report.add(f"{what}: {name}", "s", seconds)
+    _add_memory(report, what, peaks, options)
+    for do, name in (("send", "plain HTTP PUT"), ("fetch", "plain HTTP GET")):
+        limit = LEAST_OF_CP if count == 1 and not options.tiny else None
+        ratio = samples[name][0] / samples[do][0]
+        report.add(f"{what}: {do}, throughput by {name}'s", "×", [ratio], at_least=limit)
+
+
+def _ask_lfs(url: str, operation: str, listed: list[list[object]], directory: Path) -> Iterator[tuple[object, ...]]:
+    """Yield the arguments of `_request` that move each content, as the server's batch answer has them."""
+    objects = [{"oid": oid, "size": size} for oid, size in listed]
+    question = json.dumps({"operation": operation, "transfers": ["basic"], "objects": objects}).encode()
+    media = "application/vnd.git-lfs+json"
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc)
+    connection.request("POST", f"{parts.path}/objects/batch", question, {"Content-Type": media, "Accept": media})
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    for found in answer["objects"]:
+        action = found["actions"][operation]
+        target = urlsplit(action["href"])
+        path = f"{target.path}?{target.query}" if target.query else target.path
+        oid = found["oid"]
+        file = directory / "objects" / oid[:2] / oid[2:4] / oid if operation == "upload" else None
+        method = "PUT" if operation == "upload" else "GET"
+        yield target.netloc, method, path, file, action.get("header", {})
 
 
 def _add_memory(report: Report, what: str, peaks: list[float], options: Options) -> None:
@@ -193,29 +273,28 @@ def _copy(source: Path, target: Path, *, wait: bool = False) -> None:
         subprocess.run(["sync", "--", *files], check=True)
 
 
-def _put(host: str, path: Path) -> None:
-    with open(path, "rb") as file:
-        _request(host, "PUT", f"/bench/plain/{path.name}", file, length=os.stat(path).st_size)
-
-
-def _request(host: str, method: str, path: str, body: object = None, *, length: int | None = None) -> int:
+def _request(host: str, method: str, path: str, body: Path | None, headers: dict[str, str]) -> None:
+    """Send a file, or read all of an answer; raises RuntimeError where that is no success."""
     connection = http.client.HTTPConnection(host)
     try:
-        headers = {} if length is None else {"Content-Length": str(length)}
-        connection.request(method, path, body=body, headers=headers)  # type: ignore[arg-type]
-        answer = connection.getresponse()
-        while answer.read(MEGA):
-            pass
-        return answer.status
+        with open(body or os.devnull, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            connection.request(method, path, file if body else None, {**headers, "Content-Length": str(size)})
+            answer = connection.getresponse()
+            while answer.read(MEGA):
+                pass
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.reason}")
     finally:
         connection.close()
 
 
 @contextlib.contextmanager
-def _serve(place: Place) -> Iterator[str]:
-    """Start a server that speaks S3; gives host and port. Raises RuntimeError where it is not installed."""
+def _serve(place: Place, program: str) -> Iterator[list[str]]:
+    """Start a server, and give the words in which it tells where it is; raises RuntimeError where it does not start."""
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE],
+        [sys.executable, "-c", program],
+        cwd=CHECKOUT,
         env=place.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -226,8 +305,8 @@ def _serve(place: Place) -> Iterator[str]:
         try:
             words = server.stdout.readline().split()
             if not words:
-                raise RuntimeError("moto[s3,server] is not installed")
-            yield f"{words[1]}:{words[2]}"
+                raise RuntimeError("it is not installed")
+            yield words[1:]
         finally:
             server.terminate()
 
