@@ -76,6 +76,18 @@ sys.stdin.read()
 server.stop()
 """
 
+# What most who keep files in S3 move one with; tells the seconds there and back.
+BOTO = """
+import json, sys, time, boto3
+address, file, copy = sys.argv[1:]
+client = boto3.client("s3", endpoint_url=address, region_name="us-east-1")
+began = time.perf_counter()
+client.upload_file(file, "bench", "boto")
+sent = time.perf_counter()
+client.download_file("bench", "boto", copy)
+print(json.dumps([sent - began, time.perf_counter() - sent]))
+"""
+
 # Two repositories of a Git LFS server: one for gittrack, one for plain HTTP.
 SERVE_LFS = """
 import sys
@@ -200,6 +212,9 @@ def _measure_bucket(report: Report, place: Place, host: str, count: int, size: i
         ]
         for method in ("PUT", "GET")
     }
+    if count == 1:
+        times = json.loads(place.run(BOTO, f"http://{host}", str(files[0]), str(place.root / "copy")))
+        samples |= {"boto3 send": [times[0]], "boto3 fetch": [times[1]]}
     address = f"s3://bench/content?endpoint_override={host}&scheme=http&region=us-east-1"
     peaks = []
     for do, directory in (("send", place.root / "here"), ("fetch", place.root / "back")):
@@ -209,6 +224,10 @@ def _measure_bucket(report: Report, place: Place, host: str, count: int, size: i
     for name, seconds in samples.items():
         report.add(f"{what}, S3 (moto): {name}", "s", seconds)
     _add_memory(report, f"{what}, S3 (moto)", peaks, options)
+    if count == 1:
+        for do in ("send", "fetch"):
+            ratio = samples[f"boto3 {do}"][0] / samples[do][0]
+            report.add(f"{what}, S3 (moto): {do}, throughput by boto3's", "×", [ratio])
 
 
 def _measure_lfs(
