@@ -283,19 +283,37 @@ def test_a_live_run_is_listed_and_edited(repo: Path) -> None:
     assert "FINISHED" in read("ls").out
 
 
-def test_a_damaged_record_is_passed_over_and_named(runs: dict[str, str], repo: Path) -> None:
+def add_damaged_record(repo: Path, like: str, run_id: str) -> str:
+    """Commit a record that cannot be read to the experiment `churn`, and return the commit."""
     tip = git(repo, "rev-parse", "gittrack/churn")
-    message = git(repo, "log", "-1", "--format=%B", tip).replace(f"Run: {find_id(runs['slow'])}", f"Run: {'7' * 32}")
+    message = git(repo, "log", "-1", "--format=%B", tip).replace(f"Run: {like}", f"Run: {run_id}")
     blob = git(repo, "hash-object", "-w", "--stdin", stdin=b"{ damaged \x1b[31m")
     tree = git(repo, "mktree", stdin=f"100644 blob {blob}\trun.json\n".encode())
     commit = git(repo, "commit-tree", tree, "-p", tip, "-m", message)
     git(repo, "update-ref", "refs/heads/gittrack/churn", commit)
+    return commit
+
+
+def test_a_damaged_record_is_passed_over_and_named(runs: dict[str, str], repo: Path) -> None:
+    commit = add_damaged_record(repo, find_id(runs["slow"]), "7" * 32)
     answer = call("ls")
     assert answer.code == 0
     assert len(answer.lines) == 1 + 3
     assert answer.err.startswith(f"warning: commit {commit[:12]}")
     assert "\x1b" not in answer.err
     assert call("show", "7777").code == 6
+
+
+def test_of_many_damaged_records_the_first_are_named(runs: dict[str, str], repo: Path) -> None:
+    like = find_id(runs["slow"])
+    for number in range(6):
+        add_damaged_record(repo, like, like := str(number) * 32)
+        warnings = [line for line in call("ls").err.splitlines() if line.startswith("warning: ")]
+        assert len(warnings) == min(number + 1, 4)
+        if number > 3:
+            assert warnings[-1] == f"warning: {number - 2} more records are damaged"
+    assert call("ls").err.endswith("hint: gittrack verify --all\n")
+    assert call("verify", "--all").code == 6
 
 
 def test_nothing_there_is_said_with_what_to_do(repo: Path) -> None:

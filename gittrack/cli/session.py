@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from time import time_ns
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..errors import GittrackError
     from ..tracker import Tracker
     from .terminal import Terminal
 
 JSON_VERSION = 1
+_MOST_DAMAGE = 4
 
 
 class Session:
@@ -60,8 +62,15 @@ class Session:
             finally:
                 for note in tracker.notes:
                     self.terminal.note(note)
-                for problem in tracker.damaged:
-                    self.terminal.warn(problem.message, hint=problem.hint)
+                self._warn_of_damage(tracker.damaged)
+
+    def _warn_of_damage(self, damaged: Sequence[GittrackError]) -> None:
+        """Name what is damaged, of much only the first: somebody's broken push must not bury what was asked for."""
+        shown = damaged if len(damaged) <= _MOST_DAMAGE else damaged[: _MOST_DAMAGE - 1]
+        for problem in shown:
+            self.terminal.warn(problem.message, hint=problem.hint)
+        if more := len(damaged) - len(shown):
+            self.terminal.warn(f"{more} more records are damaged", hint="gittrack verify --all")
 
     def write_json(self, key: str, value: object, **more: object) -> None:
         """Write one JSON document to standard output: `{"gittrack": 1, key: value}`."""
