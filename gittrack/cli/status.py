@@ -64,7 +64,8 @@ def standing_record(entry: Standing, runs: int) -> dict[str, object]:
 def status(session: Session, remote: str | None, as_json: bool) -> None:
     """Say what is not pushed or pulled yet, and what is being recorded.
 
-    As of the last fetch or push: it asks nobody over the network.
+    As of the last fetch or push: it asks nobody over the network. An experiment is theirs alone until your first run
+    or edit in it; its runs are listed and read as any other's.
     """
     from ..sync.errand import Errand
 
