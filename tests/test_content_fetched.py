@@ -176,6 +176,17 @@ def test_addresses_are_rewritten_as_git_does(repo: Path, tmp_path: Path) -> None
     assert find_place(repo, uploads=True) == git(repo, "remote", "get-url", "--push", "origin") == f"{tmp_path}/own/x"
 
 
+def test_of_several_addresses_the_first_counts_as_for_git(repo: Path) -> None:
+    for number in (1, 2):
+        git(repo, "config", "--add", "remote.origin.url", f"https://host{number}/x")
+    assert find_place(repo) == git(repo, "remote", "get-url", "origin") + ".git/info/lfs"
+    assert find_place(repo) == find_place(repo, uploads=True) == "https://host1/x.git/info/lfs"
+    for number in (3, 4):
+        git(repo, "config", "--add", "remote.origin.pushurl", f"https://host{number}/x")
+    assert git(repo, "remote", "get-url", "--push", "origin") == "https://host3/x"
+    assert find_place(repo, uploads=True) == "https://host3/x.git/info/lfs"
+
+
 def test_a_pulled_file_does_not_say_where_content_goes(repo: Path, hub: Path) -> None:
     (repo / ".lfsconfig").write_text('[lfs]\n\turl = https://evil/lfs\n[remote "origin"]\n\tlfsurl = https://evil\n')
     git(repo, "add", "-A")

@@ -46,8 +46,14 @@ def find_remote(name: str, config: GitConfig, *, why: str) -> Remote:
         raise NotFound(f"there is no remote {name!r:.100} here (there is: {known})", hint=f"git remote add {name} URL")
     if _NAME.fullmatch(name) is None or ".." in name:
         raise InvalidInput(f"a remote of this name cannot be used: {name!r:.100}", hint="git remote rename OLD NEW")
-    url = config.find(f"remote.{name}.url") or config.find(f"remote.{name}.pushurl") or ""
-    return Remote(name, url, config.find(f"remote.{name}.pushurl") or url, why)
+    urls, push_urls = (_list_addresses(config, f"remote.{name}.{key}") for key in ("url", "pushurl"))
+    # Of several, git fetches from the first, and names the first where it is asked where pushes go: to all of them.
+    url = (urls or push_urls)[0]
+    return Remote(name, url, push_urls[0] if push_urls else url, why)
+
+
+def _list_addresses(config: GitConfig, key: str) -> list[str]:
+    return [value for value in config.find_all(key) if value]
 
 
 def choose_remote(config: GitConfig, *, setting: str | None, origin: str, branch: str | None) -> Remote:
