@@ -8,6 +8,7 @@ journal` is the gate with a smaller last step, `python -m tests tests/test_store
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -66,8 +67,7 @@ def run_tests(arguments: list[str]) -> bool:
     def run(file: Path) -> int:
         status, output = run_file(file, arguments)
         with printing:
-            lines = output.strip().splitlines() or ["said nothing"]
-            print(f"{file.name:<36} {lines[-1].strip('= ')}", flush=True)
+            print(f"{file.name:<36} {summarize(output)}", flush=True)
             if status not in (0, _NOTHING_COLLECTED):
                 print(output, flush=True)
         return status
@@ -102,6 +102,12 @@ def run_file(file: Path, arguments: list[str]) -> tuple[int, str]:
             status, told = 124, f"\n{end_all(process)}\nno end in {LONGEST} s: what ran is above\n"
         output.seek(0)
         return status, output.read().decode(errors="replace") + told
+
+
+def summarize(output: str) -> str:
+    """Return the line in which pytest counts; processes that outlive it may write behind it."""
+    lines = [line.strip("= ") for line in output.splitlines() if re.search(r"\d+ \w+.* in [\d.]+s", line)]
+    return lines[-1] if lines else "did not come to an end"
 
 
 def holds_slow_tests(file: Path) -> bool:
