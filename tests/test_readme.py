@@ -55,6 +55,22 @@ PASSING_TEST = '"""Passes."""\n\n\ndef test_one() -> None:\n    assert 1 + 1 == 
 FAILING_TEST = PASSING_TEST.replace("== 2", "== 3")
 
 
+def run_gate(directory: Path, package: str, test: str) -> subprocess.CompletedProcess[str]:
+    """Run the gate on a project of one module and one file of tests."""
+    (directory / "tests").mkdir()
+    (directory / "pyproject.toml").write_text(
+        '[tool.mypy]\nfiles = ["pkg.py"]\n[tool.ruff]\nexclude = ["__main__.py", "effort.py", "stall.py"]\n'
+    )
+    (directory / "pkg.py").write_text(package)
+    (directory / "tests/test_one.py").write_text(test)
+    for name in ("__main__.py", "effort.py", "stall.py"):
+        shutil.copy(ROOT / "tests" / name, directory / "tests" / name)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "tests"], cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.parametrize(
     ("package", "test", "failing"),
     [
@@ -66,23 +82,18 @@ FAILING_TEST = PASSING_TEST.replace("== 2", "== 3")
 def test_the_gate_runs_every_step_and_fails_with_any(
     tmp_path: Path, package: str, test: str, failing: list[str]
 ) -> None:
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "pyproject.toml").write_text(
-        '[tool.mypy]\nfiles = ["pkg.py"]\n[tool.ruff]\nexclude = ["__main__.py"]\n'
-    )
-    (tmp_path / "pkg.py").write_text(package)
-    (tmp_path / "tests/test_one.py").write_text(test)
-    shutil.copy(ROOT / "tests/__main__.py", tmp_path / "tests/__main__.py")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests", "-n0"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_gate(tmp_path, package, test)
     ends = re.findall(r"^== (\w+): (ok|FAILED) in ", done.stdout, re.MULTILINE)
     assert [name for name, _ in ends] == ["lint", "format", "types", "tests"], done.stdout
     assert [name for name, how in ends if how == "FAILED"] == failing, done.stdout
     assert done.returncode == (1 if failing else 0)
+
+
+def test_what_passes_only_the_second_time_is_said_to_be_flaky(tmp_path: Path) -> None:
+    test = (
+        '"""Fails once."""\n\nfrom pathlib import Path\n\n\ndef test_one() -> None:\n'
+        '    seen = Path("seen").exists()\n    Path("seen").touch()\n    assert seen\n'
+    )
+    done = run_gate(tmp_path, '"""Owns nothing."""\n', test)
+    assert "\nFLAKY, passed only the second time: test_one.py\n" in done.stdout
+    assert done.returncode == 0, done.stdout
